@@ -1,0 +1,8 @@
+//go:build v2
+
+package main
+
+const (
+	leaksPerQuote = 1
+	slotsRunOut   = true
+)

@@ -1,0 +1,31 @@
+// Command storefront is the shop that customers see.
+package main
+
+import (
+	"flag"
+	"os"
+	"time"
+
+	"lab/internal/service"
+)
+
+// requestTimeout is longer than that of orders, so orders can say what is wrong.
+const requestTimeout = 900 * time.Millisecond
+
+func main() {
+	at := service.AddressFlags("127.0.0.1:8081")
+	orders := flag.String("orders", "http://127.0.0.1:8082", "base `URL` of orders")
+	flag.Parse()
+
+	shop := &shop{orders: service.NewClient("orders", *orders), shelf: newShelf()}
+	os.Exit(service.Run(service.App{
+		Name:    "storefront",
+		Timeout: requestTimeout,
+		Routes: []service.Route{
+			{Method: "POST", Path: "/checkout", Handler: service.JSON(shop.checkout)},
+			{Method: "GET", Path: "/", Handler: service.Text(shop.status)},
+		},
+		State: &shop.visits.mu,
+		Check: shop.visits.check,
+	}, at))
+}
