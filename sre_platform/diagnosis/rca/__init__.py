@@ -1,0 +1,1 @@
+"""Root causes: what the parsed evidence points at. Pure functions, used by the rules."""
