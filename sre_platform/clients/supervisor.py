@@ -1,0 +1,100 @@
+"""supervisord's XML-RPC API, spoken through the one HTTP door.
+
+Source: http://supervisord.org/api.html
+"""
+
+import xml.parsers.expat
+import xmlrpc.client
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from sre_platform.clients import http
+from sre_platform.kernel.errors import Malformed, Rejected, Unavailable
+
+NOT_RUNNING = 70  # supervisor.xmlrpc.Faults
+ALREADY_STARTED = 60
+
+
+@dataclass(frozen=True)
+class Process:
+    """A supervised process. ``state`` is supervisor's word (RUNNING, EXITED, FATAL, ...); times are epoch seconds."""
+
+    name: str
+    state: str
+    pid: int
+    started: int
+    stopped: int
+    seen: int
+    exit_status: int
+
+    @property
+    def running(self) -> bool:
+        return self.state == "RUNNING"
+
+
+class Supervisor:
+    """One supervisord. ``url`` may carry user and password, as in ``http://user:password@127.0.0.1:9001``."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._auth = (parts.username or "", parts.password or "") if parts.username else None
+        host = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname or ""
+        self._url = urlunsplit((parts.scheme, host, "/RPC2", "", "")) if url else ""
+
+    def process(self, name: str) -> Process:
+        """The state of one process. Raises Rejected for an unknown name, Unavailable when nobody answers."""
+        info = self._call("supervisor.getProcessInfo", name)
+        return Process(
+            name=name,
+            state=info["statename"],
+            pid=info["pid"],
+            started=info["start"],
+            stopped=info["stop"],
+            seen=info["now"],
+            exit_status=info["exitstatus"],
+        )
+
+    def processes(self) -> list[str]:
+        """The names of all processes."""
+        return [info["name"] for info in self._call("supervisor.getAllProcessInfo")]
+
+    def start(self, name: str) -> None:
+        """Start a process and wait until it has stayed up for its ``startsecs``; already running is no error."""
+        self._call("supervisor.startProcess", name, True, tolerate=ALREADY_STARTED)
+
+    def stop(self, name: str) -> None:
+        """Stop a process and wait until it is gone; not running is no error."""
+        self._call("supervisor.stopProcess", name, True, tolerate=NOT_RUNNING)
+
+    def signal(self, name: str, signal: str) -> None:
+        """Send a signal (``KILL``, ``STOP``, ...) to a running process."""
+        self._call("supervisor.signalProcess", name, signal)
+
+    def shutdown(self) -> None:
+        """Stop everything and end supervisord itself."""
+        self._call("supervisor.shutdown")
+
+    def _call(self, method: str, *args: Any, tolerate: int | None = None) -> Any:
+        if not self._url:
+            raise Unavailable("No process supervisor is configured.", advice="Set SRE_SUPERVISOR_URL.")
+        body = xmlrpc.client.dumps(args, method)
+        answer = http.request(
+            "POST",
+            self._url,
+            data=body,
+            headers={"Content-Type": "text/xml"},
+            auth=self._auth,
+            deadline_s=15.0,
+            timeout=(2.0, 15.0),
+            max_bytes=1024 * 1024,
+        )
+        try:
+            [value], _ = xmlrpc.client.loads(answer.text)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode == tolerate:
+                return None
+            raise Rejected(f"The supervisor refused {method}{args}: {fault.faultString}.") from fault
+        except (xml.parsers.expat.ExpatError, xmlrpc.client.Error, ValueError) as error:
+            raise Malformed(f"The supervisor's answer to {method} is not XML-RPC: {error}.") from error
+        return value
