@@ -1,0 +1,37 @@
+# Two commands: `make demo` and `make test`. Each sets up .venv by itself, and again only when the requirements change.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help demo stop drill test check bench clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+demo: .venv/lab ## run the platform and its lab, break it, watch it heal; ONCE=1 ends after that
+	@$(BIN)/python manage.py demo $(if $(ONCE),--once) $(if $(ALERTING),--alerting $(ALERTING)) $(if $(JSON),--json)
+
+stop: .venv/runtime ## stop a demo that was left running
+	@$(BIN)/python manage.py demo --stop
+
+drill: .venv/lab ## run one experiment against the running demo: make drill NAME=payments/hung
+	@$(BIN)/python manage.py drill $(if $(NAME),$(NAME),--list) $(if $(JSON),--json)
+
+test: .venv/dev .venv/lab ## run all tests; SHORT=1 leaves out the repeated drills
+	@$(BIN)/python -m pytest $(if $(SHORT),-m "not slow") $(ARGS)
+
+check: .venv/dev ## lint, types, layers
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
+	@SRE_SECRET_KEY=check $(BIN)/python manage.py makemigrations --check --dry-run
+
+clean: ## remove all that was written under var/
+	@test ! -x $(BIN)/python || $(BIN)/python manage.py demo --stop
+	@rm -rf var
+
+.venv/runtime: requirements.txt setup.sh
+	@sh setup.sh "$(PYTHON)" requirements.txt && touch $@
+
+.venv/dev: requirements-dev.txt .venv/runtime
+	@sh setup.sh "$(PYTHON)" requirements-dev.txt && touch $@
+
+.venv/lab: requirements-lab.txt .venv/runtime
+	@sh setup.sh "$(PYTHON)" --lab requirements-lab.txt && touch $@

@@ -1,0 +1,165 @@
+"""Running a drill: the experiment in its own process, the incidents it causes followed live, the result stored."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from time import monotonic, sleep
+from typing import IO, Any
+
+from django.conf import settings
+
+from sre_platform.chaos import experiment
+from sre_platform.chaos.models import Drill
+from sre_platform.chaos.scoring import Happened, Report, score
+from sre_platform.diagnosis.models import FindingRow
+from sre_platform.incidents.models import Incident, TimelineEntry
+from sre_platform.kernel.clock import now
+from sre_platform.kernel.errors import Unavailable
+from sre_platform.tickets.models import Ticket
+
+POLL_S = 0.2
+GRACE_S = 20.0  # for the rollbacks, once an experiment was told to stop
+PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "VIRTUAL_ENV")  # and SRE_*: nothing else of the environment
+
+
+@dataclass(frozen=True)
+class News:
+    """Something to show while a drill runs. ``seconds`` is from the fault's clock, None before it runs."""
+
+    seconds: float | None
+    name: str
+    text: str
+    data: Mapping[str, Any]
+
+
+Show = Callable[[News], None]
+
+
+def run(name: str, show: Show) -> Report:
+    """Run the experiment called ``name`` against the running stack. Raises SreError when it cannot be run."""
+    path = experiment.find(settings.BASE_DIR / "experiments", name)
+    _, expect = experiment.load(path)
+    with _alone():
+        drill = Drill.objects.create(experiment=name, started_at=now())
+        journal = _follow(drill, path, expect.timeout_s, show)
+    ran = journal.get("status") == "completed" and not journal.get("deviated")
+    report = score(name, expect, drill.fault_at, _happened(drill), ran)
+    drill.finished_at, drill.outcome, drill.expected = now(), report.outcome, report.expected
+    drill.report, drill.journal = report.as_json(), journal
+    drill.save(force_update=True)
+    return report
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One drill at a time on this machine; the lock goes with the process that holds it."""
+    path = settings.SRE_DATA / "run" / "drill.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Unavailable("Another drill is running.", advice="Wait until it has ended.") from error
+        yield
+
+
+def _follow(drill: Drill, path: Path, timeout_s: float, show: Show) -> dict[str, Any]:
+    """Start the runner and show what happens until it ends; returns its journal, empty when it left none."""
+    with _runner(path) as (process, output):
+        deadline, seen, journal = monotonic() + timeout_s, 0, {}
+        while True:
+            ended = process.poll() is not None
+            for event in _events(output):
+                journal = _take(drill, event, show) or journal
+            seen = _show_news(drill, seen, show)
+            if ended:
+                return journal
+            if monotonic() > deadline:
+                raise Unavailable(f"The experiment did not end within {timeout_s:g} s.")
+            sleep(POLL_S)
+
+
+@contextmanager
+def _runner(path: Path) -> Iterator[tuple[subprocess.Popen[bytes], IO[str]]]:
+    """The experiment's process and what it prints. Left early, it is told to roll back, and killed if it does not."""
+    output = settings.SRE_DATA / "run" / "drill.jsonl"
+    passed = {key: value for key, value in os.environ.items() if key in PASSED_ON or key.startswith("SRE_")}
+    command = [sys.executable, "-m", "sre_platform.chaos.runner", str(path)]
+    with output.open("wb") as written, output.with_suffix(".log").open("wb") as errors, output.open() as read:
+        process = subprocess.Popen(  # noqa: S603 our own module, no shell
+            command, cwd=settings.BASE_DIR, env=passed, stdout=written, stderr=errors, start_new_session=True
+        )
+        try:
+            yield process, read
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGUSR1)
+    try:
+        process.wait(GRACE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _events(output: IO[str]) -> Iterator[dict[str, Any]]:
+    """The whole lines that were printed since the last call; a line being written is read next time."""
+    while True:
+        place = output.tell()
+        line = output.readline()
+        if not line.endswith("\n"):
+            output.seek(place)
+            return
+        yield json.loads(line)
+
+
+def _take(drill: Drill, event: Mapping[str, Any], show: Show) -> dict[str, Any] | None:
+    if event["event"] == "journal":
+        return event["journal"]
+    drill.fault_at = datetime.fromisoformat(event["at"])
+    drill.save(update_fields=["fault_at"])
+    show(News(0.0, "fault", drill.experiment, {}))
+    return None
+
+
+def _incidents(drill: Drill):
+    return Incident.objects.filter(opened_at__gte=drill.started_at).order_by("pk")
+
+
+def _show_news(drill: Drill, seen: int, show: Show) -> int:
+    """Show timeline entries newer than ``seen``; returns the newest one."""
+    for entry in TimelineEntry.objects.filter(incident__in=_incidents(drill), pk__gt=seen).order_by("pk"):
+        seconds = (entry.at - drill.fault_at).total_seconds() if drill.fault_at else None
+        show(News(seconds, entry.name, entry.reason, entry.data | {"incident": entry.incident_id}))
+        seen = entry.pk
+    return seen
+
+
+def _happened(drill: Drill) -> list[Happened]:
+    return [_one(incident) for incident in _incidents(drill)]
+
+
+def _one(incident: Incident) -> Happened:
+    best = FindingRow.objects.filter(incident=incident).first()
+    steps = incident.steps.filter(undoes=None, applying_at__isnull=False)
+    tickets = Ticket.objects.filter(incident=incident)
+    return Happened(
+        incident_id=incident.pk,
+        state=incident.state,
+        timeline=list(incident.timeline.values("name", "at", "reason", "data")),
+        cause=best.content | {"where": best.where, "rule": best.rule} if best else {},
+        steps=list(steps.values("action", "target", "says", "state", "result", "undo")),
+        tickets=list(tickets.values("system", "reference", "url", "actual")),
+    )

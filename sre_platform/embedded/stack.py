@@ -1,0 +1,257 @@
+"""The whole platform and its lab on one machine, under one supervisor: prepare, start, wait until ready, stop.
+
+Everything that it writes lies in one folder. Crash rule: if the process that called ``start`` dies in whatever way, the
+kernel tells supervisord (Linux), which stops all it started; what is left anyway is found by its pid file and named.
+"""
+
+import ctypes
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+
+from sre_platform.clients import http
+from sre_platform.clients.supervisor import Supervisor
+from sre_platform.detection import export
+from sre_platform.detection.domain import AlertRule
+from sre_platform.embedded import parts
+from sre_platform.embedded.supervision import Program, configuration
+from sre_platform.kernel.envfile import env_lines, read_env_file, write_private
+from sre_platform.kernel.errors import SreError, Unavailable
+
+USUAL_PORTS = {
+    "WEB": 8000, "SUPERVISOR": 9001, "BROKER": 6390, "PROMETHEUS": 9090, "ALERTMANAGER": 9093,
+    "STOREFRONT": 8081, "ORDERS": 8082, "PAYMENTS": 8083, "USERS": 8089,
+    "STOREFRONT_FAULTS": 8181, "ORDERS_FAULTS": 8182, "PAYMENTS_FAULTS": 8183,
+}  # fmt: skip
+SECRETS = ("SRE_SECRET_KEY", "SRE_INTAKE_TOKEN", "SRE_LAB_FAULTS_TOKEN", "SRE_SUPERVISOR_PASSWORD")
+USERS_RATE = 40  # requests per second, enough to see a fault within seconds and to leave two cores at rest
+READY_WITHIN_S = 60.0
+STOPPED_WITHIN_S = 30.0
+PR_SET_PDEATHSIG = 1
+HOME = Path(__file__).resolve().parents[2]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where the parts of one embedded installation are. ``alerting`` is ``prometheus`` or ``embedded``."""
+
+    data: Path
+    ports: Mapping[str, int]
+    secrets: Mapping[str, str]
+    alerting: str
+    redis_url: str
+
+    @classmethod
+    def plan(cls, data: Path, alerting: str) -> "Stack":
+        """Choose ports and secrets; secrets of an earlier start are kept, so that sessions and tokens stay valid."""
+        if pid := running_supervisor(data):
+            raise SreError(f"It is running already, as process {pid}.", advice="Stop it with `make stop`.")
+        known = read_env_file(data / "run" / "env")
+        kept = {name: known.get(name) or secrets.token_urlsafe(32) for name in SECRETS}
+        ports = parts.free_ports(USUAL_PORTS)
+        if alerting == "auto":
+            alerting = "prometheus" if parts.prometheus() else "embedded"
+        url = os.environ.get("REDIS_URL") or f"redis://127.0.0.1:{ports['BROKER']}/0"
+        return cls(data, ports, kept, alerting, url)
+
+    @classmethod
+    def load(cls, data: Path) -> "Stack":
+        """The installation that ``save`` left in ``data``."""
+        plan = json.loads((data / "run" / "stack.json").read_text())
+        env = read_env_file(data / "run" / "env")
+        return cls(data, plan["ports"], {name: env[name] for name in SECRETS}, plan["alerting"], plan["redis_url"])
+
+    def save(self) -> None:
+        """Leave the plan, and the settings for the processes of this installation and for later commands."""
+        run = self.data / "run"
+        for folder in (run, self.data / "log"):
+            folder.mkdir(parents=True, exist_ok=True)
+        plan = {"ports": dict(self.ports), "alerting": self.alerting, "redis_url": self.redis_url}
+        (run / "stack.json").write_text(json.dumps(plan))
+        write_private(run / "env", env_lines(self.environment()))
+        write_private(run / "intake.token", self.secrets["SRE_INTAKE_TOKEN"])
+
+    def url(self, part: str) -> str:
+        """The address of a part, such as ``WEB`` or ``ORDERS``."""
+        return f"http://127.0.0.1:{self.ports[part]}"
+
+    @property
+    def supervisor(self) -> Supervisor:
+        return Supervisor(self.environment()["SRE_SUPERVISOR_URL"])
+
+    def environment(self) -> dict[str, str]:
+        """The settings of this installation; also what later commands read from ``run/env``."""
+        lab = {
+            "SRE_LAB_DIR": str(self.data / "lab"),
+            "SRE_LAB_FAULTS": ",".join(f"{s.lower()}={self.url(s + '_FAULTS')}" for s in ("STOREFRONT", "ORDERS", "PAYMENTS")),
+            **{f"SRE_LAB_{part}_URL": self.url(part) for part in ("USERS", "STOREFRONT", "ORDERS", "PAYMENTS")},
+        }
+        password = self.secrets["SRE_SUPERVISOR_PASSWORD"]
+        return lab | dict(self.secrets) | {
+            "SRE_DATA": str(self.data),
+            "SRE_BASE_URL": self.url("WEB"),
+            "SRE_REDIS_URL": self.redis_url,
+            "SRE_PROMETHEUS_URL": self.url("PROMETHEUS") if self.alerting == "prometheus" else "",
+            "SRE_SUPERVISOR_URL": f"http://sre:{password}@127.0.0.1:{self.ports['SUPERVISOR']}",
+        }
+
+    def start(self, rules: Sequence[AlertRule]) -> "Running":
+        """Start everything. The plan must have been saved and the database migrated."""
+        programs = [*self._platform(), *self._lab(), *self._alerting(rules)]
+        run, log, port = self.data / "run", self.data / "log", self.ports["SUPERVISOR"]
+        conf = run / "supervisord.conf"
+        write_private(conf, configuration(programs, run, log, HOME, port, self.secrets["SRE_SUPERVISOR_PASSWORD"]))
+        process = subprocess.Popen(  # noqa: S603 our own configuration, no shell
+            [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf)],
+            stdout=subprocess.DEVNULL,
+            stderr=(log / "supervisord.err").open("wb"),
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
+        )
+        return Running(self, process, [program.name for program in programs])
+
+    def _platform(self) -> list[Program]:
+        python, port = sys.executable, str(self.ports["WEB"])
+        celery = [python, "-m", "celery", "-A", "sre_platform"]
+        programs = [] if os.environ.get("REDIS_URL") else [Program("broker", parts.broker_command(self.ports["BROKER"]), 1)]
+        return [
+            *programs,
+            Program("web", [python, "-m", "uvicorn", "sre_platform.asgi:application", "--host", "127.0.0.1",
+                            "--port", port, "--log-level", "warning", "--timeout-graceful-shutdown", "2"], 20),
+            Program("worker", [*celery, "worker", "--concurrency", "3", "--loglevel", "WARNING", "--without-gossip",
+                               "--without-mingle", "--pool", "prefork"], 20),
+            Program("beat", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="], 20),
+        ]  # fmt: skip
+
+    def _lab(self) -> list[Program]:
+        lab, secret = self.data / "lab", {"LAB_FAULTS_TOKEN": self.secrets["SRE_LAB_FAULTS_TOKEN"]}
+        redis = self.redis_url.removeprefix("redis://").partition("/")[0]
+        upstream = {
+            "payments": [],
+            "orders": ["-payments", self.url("PAYMENTS"), "-redis", redis],
+            "storefront": ["-orders", self.url("ORDERS")],
+        }
+        services = [
+            Program(name, [str(lab / name / "current" / name), *self._addresses(name), *flags], 10, secret,
+                    restart="false", stop_s=3)
+            for name, flags in upstream.items()
+        ]  # fmt: skip
+        users = [str(lab / "users" / "loadgen"), "-target", self.url("STOREFRONT"), "-rate", str(USERS_RATE)]
+        return [*services, Program("users", [*users, "-listen", f"127.0.0.1:{self.ports['USERS']}"], 15, stop_s=3)]
+
+    def _addresses(self, name: str) -> list[str]:
+        part = name.upper()
+        return ["-listen", f"127.0.0.1:{self.ports[part]}", "-faults", f"127.0.0.1:{self.ports[part + '_FAULTS']}"]
+
+    def _alerting(self, rules: Sequence[AlertRule]) -> list[Program]:
+        hook = f"{self.url('WEB')}/hooks/alertmanager"
+        jobs = ("users", "storefront", "orders", "payments")
+        found = parts.prometheus()
+        if self.alerting == "embedded" or found is None:
+            targets = [word for job in jobs for word in ("--target", f"{job}={self.url(job.upper())}/metrics")]
+            command = [sys.executable, str(HOME / "manage.py"), "evaluator", *targets, "--webhook", hook]
+            return [Program("evaluator", command, 20)]
+        folder = self.data / "prometheus"
+        (folder / "data").mkdir(parents=True, exist_ok=True)
+        address = {part: f"127.0.0.1:{self.ports[part]}" for part in (*map(str.upper, jobs), "PROMETHEUS", "ALERTMANAGER")}
+        (folder / "rules.yml").write_text(export.rule_file(rules))
+        targets_of = {job: address[job.upper()] for job in jobs}
+        (folder / "prometheus.yml").write_text(
+            export.prometheus_config(targets_of, str(folder / "rules.yml"), address["ALERTMANAGER"])
+        )
+        token_file = str(self.data / "run" / "intake.token")
+        (folder / "alertmanager.yml").write_text(export.alertmanager_config(hook, token_file))
+        server, manager = found
+        return [
+            Program("prometheus", [server, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
+                                   "--storage.tsdb.retention.time=1d", f"--web.listen-address={address['PROMETHEUS']}",
+                                   "--log.level=warn"], 12),
+            Program("alertmanager", [manager, f"--config.file={folder / 'alertmanager.yml'}",
+                                     f"--storage.path={folder / 'alertmanager'}", "--cluster.listen-address=",
+                                     f"--web.listen-address={address['ALERTMANAGER']}", "--log.level=warn"], 12),
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Running:
+    """A started stack."""
+
+    stack: Stack
+    process: subprocess.Popen[bytes]
+    programs: Sequence[str]
+
+    def wait_until_ready(self, workers: Callable[[], int], say: Say) -> None:
+        """Wait until every program runs, the web answers and a worker listens. Raises SreError, naming what does not."""
+        deadline = monotonic() + READY_WITHIN_S
+        checks: list[tuple[str, Callable[[], bool]]] = [
+            ("the supervisor", lambda: len(self.stack.supervisor.processes()) == len(self.programs)),
+            *((name, self._runs(name)) for name in self.programs),
+            ("the web pages", lambda: http.request("GET", f"{self.stack.url('WEB')}/hooks/alertmanager").status == 200),
+            ("a worker", lambda: workers() > 0),
+        ]
+        for name, check in checks:
+            say(f"waiting for {name}")
+            while not _true(check):
+                if self.process.poll() is not None:
+                    raise SreError("supervisord ended.", advice=f"See {self.stack.data / 'log' / 'supervisord.log'}.")
+                if monotonic() > deadline:
+                    raise SreError(f"{name} is not ready after {READY_WITHIN_S:.0f} s.", advice=f"See {self.stack.data / 'log'}.")
+                sleep(0.1)
+
+    def _runs(self, name: str) -> Callable[[], bool]:
+        return lambda: self.stack.supervisor.process(name).running
+
+    def stop(self) -> None:
+        """Stop everything that was started, and nothing else."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(STOPPED_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def running_supervisor(data: Path) -> int:
+    """The pid of the supervisord that runs on this folder, 0 when none does."""
+    try:
+        pid = int((data / "run" / "supervisord.pid").read_text())
+        command = Path(f"/proc/{pid}/cmdline").read_bytes() if sys.platform == "linux" else b"supervisord"
+        os.kill(pid, 0)
+    except (OSError, ValueError):
+        return 0
+    return pid if b"supervisord" in command else 0
+
+
+def stop_running(data: Path) -> bool:
+    """Stop the installation that runs on this folder; False when none does."""
+    pid = running_supervisor(data)
+    if not pid:
+        return False
+    os.kill(pid, signal.SIGTERM)
+    deadline = monotonic() + STOPPED_WITHIN_S
+    while running_supervisor(data) and monotonic() < deadline:
+        sleep(0.1)
+    if running_supervisor(data):
+        raise Unavailable(f"Process {pid} has not stopped within {STOPPED_WITHIN_S:.0f} s.")
+    return True
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _true(check: Callable[[], bool]) -> bool:
+    try:
+        return check()
+    except SreError:
+        return False

@@ -1,0 +1,217 @@
+"""The line: how an incident gets from its first alert to its end. Read this page and you know the story.
+
+    OPEN ── diagnose ──▶ DIAGNOSED ── decide ──▶ APPROVED ── remediate ──▶ REMEDIATED ── verify ──▶ RESOLVED
+                             ▲         │                        │                          │
+                             │         ▼ a person is asked      ▼ a step failed            ▼ not fixed, or worse
+                             │   AWAITING_APPROVAL          UNHEALTHY ◀────────────────────┘
+                             └────────── rolled back ───────────┘            whatever cannot go on: ESCALATED, to people
+
+Each handler is given the work that was claimed, calls one room, and returns what was found: an Event with its reason,
+or Wait. Nothing is remembered between two calls but rows, so any process may die at any time: the lease runs out, the
+sweep rings again, and the next owner goes on from what the rows (and, for a step that was begun, the world) say.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+
+from sre_platform.diagnosis import investigate
+from sre_platform.engine import telling
+from sre_platform.engine.work import Work, load
+from sre_platform.guardrails import domain as guardrails
+from sre_platform.incidents import record
+from sre_platform.incidents.correlate import all_clear
+from sre_platform.incidents.domain import ENDED, Event, State
+from sre_platform.kernel.clock import now
+from sre_platform.kernel.errors import Lost, Rejected, SreError
+from sre_platform.remediation import steps
+from sre_platform.verification import sampling
+
+LOOK_AGAIN_S = 3.0  # between two looks while no cause is found
+PATIENCE_S = 20.0  # how long to look for a cause before people are called
+APPROVAL_EXPIRES_S = 15 * 60.0
+MAX_FAILURES = 3  # of one stage: exceptions, and workers that died in it
+RETRY_S = 2.0
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Move:
+    """Something was found out or done: the event that moves the incident on, in ``due_in_s`` seconds at the earliest."""
+
+    event: Event
+    reason: str
+    data: dict[str, Any] = field(default_factory=dict)
+    due_in_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing new yet: look again in so many seconds."""
+
+    seconds: float
+
+
+def diagnose(work: Work) -> Move | Wait:
+    """Look at the service and what it depends on, and name the likeliest cause."""
+    if all_clear(work.incident.pk):
+        return Move(Event.ALERTS_CLEARED, "All alerts resolved before anybody had to look.")
+    if not work.playbooks:
+        return Move(Event.NO_CAUSE, "No playbook is for these alerts.")
+    if work.incident.service not in work.topology:
+        return Move(Event.NO_CAUSE, f"The catalog knows no service {work.incident.service!r}, so nothing can be looked at.")
+    evidence = investigate.look(work.playbooks, work.topology, work.incident.service, work.scene())
+    ranked = investigate.rank(investigate.judge(work.playbooks, evidence), work.topology)
+    work.keep(evidence, ranked)
+    if ranked:
+        best = ranked[0].finding
+        return Move(Event.CAUSE_FOUND, best.because[0], {"cause": best.as_json(), "others": len(ranked) - 1})
+    if now() < work.incident.opened_at + timedelta(seconds=PATIENCE_S):
+        return Wait(LOOK_AGAIN_S)
+    unseen = sorted({item.missing for item in evidence if item.missing})
+    return Move(Event.NO_CAUSE, "No rule names a cause that is sure enough.", {"not_seen": unseen})
+
+
+def decide(work: Work) -> Move:
+    """Find the first candidate that makes sense, ask the guards about it, and write it down with its undo."""
+    if all_clear(work.incident.pk):
+        return Move(Event.ALERTS_CLEARED, "All alerts resolved before anything was done.")
+    skipped = []
+    for candidate in work.candidates():
+        try:
+            prepared = steps.prepare(candidate.action, candidate.params, candidate.target, work.world())
+        except SreError as error:
+            skipped.append(f"{candidate.action} on {candidate.target.service}: {error}")
+            continue
+        step = candidate.as_step(prepared)
+        judgements, verdict = work.judge(step)
+        data = {"says": step.says, "undo": step.undo, "guards": [j.as_json() for j in judgements], "skipped": skipped}
+        if verdict.answer is guardrails.Answer.DENY:
+            return Move(Event.REFUSED, f"{step.says}: {verdict.reason}", data)
+        if not steps.write(step):
+            return Move(Event.REFUSED, f"{step.says}: another action holds {step.target}.", data)
+        if verdict.answer is guardrails.Answer.ASK:
+            return Move(Event.NEEDS_APPROVAL, f"{step.says}: {verdict.reason}", data, due_in_s=APPROVAL_EXPIRES_S)
+        return Move(Event.ALLOWED, f"{step.says}: {verdict.reason}", data)
+    return Move(Event.REFUSED, "No playbook has another action that makes sense here.", {"skipped": skipped})
+
+
+def await_approval(work: Work) -> Move:
+    """Nobody has decided: the alerts are gone, or the time is over."""
+    if all_clear(work.incident.pk):
+        return Move(Event.ALERTS_CLEARED, "All alerts resolved before anybody approved.")
+    return Move(Event.REJECTED, f"Nobody approved within {APPROVAL_EXPIRES_S / 60:.0f} minutes.")
+
+
+def remediate(work: Work) -> Move:
+    """Measure how it is before, then carry out the step that was decided on, or find out what became of it."""
+    step, target = work.step(), work.target()
+    if step.state == step.State.PREPARED:
+        judgements, verdict = work.judge(step)
+        if verdict.answer is guardrails.Answer.DENY:
+            return Move(Event.REFUSED, f"{step.says}: {verdict.reason}", {"guards": [j.as_json() for j in judgements]})
+        sampling.take(step, 0, work.criteria(), work.measurer())
+    carried = steps.carry_out(step, target, work.world(), work.lease)
+    event = {
+        steps.Outcome.DONE: Event.STEPS_DONE,
+        steps.Outcome.FAILED: Event.STEP_FAILED,
+        steps.Outcome.UNKNOWN: Event.STEP_UNKNOWN,
+    }[carried.outcome]
+    data = {"says": step.says, "undo": step.undo, "action": step.action, "target": step.target}
+    return Move(event, carried.said, data, due_in_s=sampling.first_look_s(work.playbook(), work.criteria()))
+
+
+def verify(work: Work) -> Move | Wait:
+    """Take one more sample; say what all samples say together. What could not be measured never counts as fixed."""
+    step, plan = work.step(), work.playbook().verify
+    row = sampling.take(step, step.samples.count(), work.criteria(), work.measurer())
+    said = sampling.verdict(step, work.playbook())
+    if said is None:
+        record.note(work.lease, "sampled", f"Sample {row.number}", {"number": row.number, "good": row.good, "checks": row.checks})
+        return Wait(plan.interval_s)
+    verdict, reason = said
+    return Move(Event(verdict.value), reason, {"number": row.number, "good": row.good, "checks": row.checks})
+
+
+def roll_back(work: Work) -> Move:
+    """Take back what did not help; the next candidate may then be tried."""
+    step, target = work.step(), work.target()
+    if not step.needs_undo:
+        return Move(Event.ROLLED_BACK, "Nothing had been done that would have to be taken back.")
+    try:
+        undo = steps.begin_undo(step, target, work.world())
+    except Rejected as error:
+        return Move(Event.ROLLBACK_FAILED, str(error))
+    carried = steps.carry_out(undo, target, work.world(), work.lease)
+    if carried.outcome is not steps.Outcome.DONE:
+        return Move(Event.ROLLBACK_FAILED, f"{undo.says}: {carried.said}")
+    steps.undone(step)
+    return Move(Event.ROLLED_BACK, f"{undo.says}: {carried.said}")
+
+
+LINE = {
+    State.OPEN: diagnose,
+    State.DIAGNOSED: decide,
+    State.AWAITING_APPROVAL: await_approval,
+    State.APPROVED: remediate,
+    State.REMEDIATED: verify,
+    State.UNHEALTHY: roll_back,
+}
+
+
+GIVE_UP = {
+    State.OPEN: Event.NO_CAUSE,
+    State.DIAGNOSED: Event.REFUSED,
+    State.AWAITING_APPROVAL: Event.REJECTED,
+    State.APPROVED: Event.REFUSED,
+    State.REMEDIATED: Event.UNVERIFIED,
+    State.UNHEALTHY: Event.ROLLBACK_FAILED,
+}
+
+
+def advance(incident_id: int, owner: str) -> float | None:
+    """Take the incident one stage on; returns in how many seconds the next one is due.
+
+    None when there is nothing more to do for this caller: it ended, it was not due, or somebody else has it.
+    """
+    lease = record.claim(incident_id, owner, settings.SRE_LEASE_S)
+    if lease is None:
+        return None
+    with structlog.contextvars.bound_contextvars(incident=incident_id, stage=LINE[lease.state].__name__):
+        try:
+            return settle(lease, _run(lease))
+        except Lost as lost:
+            log.info("lease_lost", reason=str(lost))
+            return None
+
+
+def _run(lease: record.Lease) -> Move | Wait:
+    """Run the stage. One that keeps failing, or killing its worker, is given to people instead of tried for ever."""
+    if (failures := record.failures(lease)) >= MAX_FAILURES:
+        return Move(GIVE_UP[lease.state], f"The stage failed {failures} times, so it is not tried again.")
+    try:
+        return LINE[lease.state](load(lease))
+    except Lost:
+        raise
+    except Exception as error:  # a plugin may raise anything; it is noted, counted and bounded, never swallowed
+        log.exception("stage_failed")
+        record.note(lease, record.STAGE_FAILED, f"{type(error).__name__}: {error}")
+        return Wait(RETRY_S)
+
+
+def settle(lease: record.Lease, outcome: Move | Wait) -> float | None:
+    """Write down what a handler found; an incident that ends, or needs people, is told to them in the same transaction."""
+    if isinstance(outcome, Wait):
+        record.defer(lease, now() + timedelta(seconds=outcome.seconds))
+        return outcome.seconds
+    with transaction.atomic():
+        state = record.record(lease, outcome.event, outcome.reason, outcome.data, outcome.due_in_s)
+        if state in ENDED:
+            steps.release(lease.incident_id)
+        telling.tell(lease.incident_id, state, outcome.event, outcome.reason)
+    log.info("incident_moved", outcome=outcome.event.value, state=state.value, reason=outcome.reason)
+    return None if state in ENDED else outcome.due_in_s

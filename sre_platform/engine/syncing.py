@@ -1,0 +1,123 @@
+"""Files into the database: playbooks, and a catalog file with services, alert rules and policies.
+
+What a file says replaces the row of the same name; what no file names is left alone. A bad file changes nothing.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from pydantic import BaseModel, ConfigDict
+from pydantic import ValidationError as BadShape
+
+from sre_platform.catalog.models import Service
+from sre_platform.detection.models import AlertRule
+from sre_platform.diagnosis.investigate import COLLECTORS, RULES
+from sre_platform.guardrails.models import RemediationPolicy
+from sre_platform.kernel.errors import Malformed, Unknown
+from sre_platform.kernel.registry import Registry
+from sre_platform.playbook import library
+from sre_platform.playbook.schema import Call, Playbook, parse_playbook
+from sre_platform.remediation.steps import ACTIONS
+
+_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
+
+
+def problems(playbook: Playbook) -> Iterator[str]:
+    """What in a playbook names no plugin, or gives a plugin parameters that it does not take."""
+    yield from _unknown(RULES, [Call(name=name) for name in playbook.diagnose.rules])
+    yield from _unknown(COLLECTORS, playbook.collect)
+    yield from _unknown(ACTIONS, playbook.remediate)
+
+
+def _unknown(registry: Registry[Any], calls: Sequence[Call]) -> Iterator[str]:
+    for call in calls:
+        try:
+            plugin = registry.get(call.name)
+            if params := getattr(plugin, "Params", None):
+                params(**call.params)
+        except Unknown as error:
+            yield str(error)
+        except BadShape as error:
+            first = error.errors()[0]
+            yield f"{call.name}: {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
+
+
+def sync_playbooks(folder: Path) -> tuple[list[str], list[str]]:
+    """Put every playbook below ``folder`` in force; returns what changed and what was refused, a sentence each."""
+    changed, refused = [], []
+    for path in sorted(folder.rglob("*.yaml")):
+        source = str(path.relative_to(folder.parent))
+        try:
+            if said := _sync_playbook(path.read_text(), source):
+                changed.append(said)
+        except (Malformed, UnicodeDecodeError) as error:
+            refused.append(f"{error} The last good version stays in force.")
+    return changed, refused
+
+
+def _sync_playbook(text: str, source: str) -> str:
+    if wrong := list(problems(parse_playbook(text, source))):
+        raise Malformed(f"{source}: {'; '.join(wrong)}")
+    row, is_new = library.store(text, source)
+    return f"{row} is in force, from {source}." if is_new else ""
+
+
+class CatalogFile(BaseModel):
+    """The three lists of a catalog file; each entry holds the fields of its model."""
+
+    model_config = ConfigDict(extra="forbid")
+    services: list[dict[str, Any]] = []
+    alert_rules: list[dict[str, Any]] = []
+    policies: list[dict[str, Any]] = []
+
+
+@transaction.atomic
+def sync_catalog(path: Path, variables: Mapping[str, str] = os.environ) -> list[str]:
+    """Write what a catalog file says, all of it or nothing; returns a sentence for each kind. Raises Malformed."""
+    try:
+        document = CatalogFile.model_validate(_expand(yaml.safe_load(path.read_text()), path, variables))
+    except (yaml.YAMLError, BadShape) as error:
+        raise Malformed(f"{path} is not a catalog file: {' '.join(str(error).split())}") from error
+    kinds = [
+        (Service, ("name",), document.services),
+        (AlertRule, ("name", "service"), document.alert_rules),
+        (RemediationPolicy, ("name",), document.policies),
+    ]
+    return [_sync_rows(path, model, key, entries) for model, key, entries in kinds]
+
+
+def _expand(value: Any, path: Path, variables: Mapping[str, str]) -> Any:
+    """A parsed document with every ``${NAME}`` in its texts filled in."""
+    if isinstance(value, dict):
+        return {key: _expand(item, path, variables) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, path, variables) for item in value]
+    return _VARIABLE.sub(lambda match: _variable(match[1], path, variables), value) if isinstance(value, str) else value
+
+
+def _variable(name: str, path: Path, variables: Mapping[str, str]) -> str:
+    if name not in variables:
+        raise Malformed(f"{path} needs {name} in the environment.")
+    return variables[name]
+
+
+def _sync_rows(path: Path, model: type[models.Model], key: Sequence[str], entries: Sequence[Mapping[str, Any]]) -> str:
+    known = {field.name for field in model._meta.get_fields()}
+    for entry in entries:
+        if unknown := sorted(set(entry) - known):
+            raise Malformed(f"{path}: {model._meta.verbose_name} has no {', '.join(unknown)}.")
+        row = model._default_manager.filter(**{name: entry.get(name) for name in key}).first() or model()
+        for name, value in entry.items():
+            setattr(row, name, value)
+        try:
+            row.full_clean()
+        except ValidationError as error:
+            raise Malformed(f"{path}: {model._meta.verbose_name} {entry.get('name')}: {error.messages[0]}") from error
+        row.save()
+    return f"{len(entries)} {model._meta.verbose_name_plural} from {path.name}."

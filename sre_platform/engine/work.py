@@ -1,0 +1,145 @@
+"""The work that a stage is given: the claimed incident, the playbooks frozen into it, and the world as it is now."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from sre_platform.catalog.domain import Change, Target, Topology, downstream
+from sre_platform.catalog.models import changes_since, topology
+from sre_platform.clients.supervisor import Supervisor
+from sre_platform.detection.measure import Measurer, PrometheusMeasurer, ScrapeMeasurer
+from sre_platform.diagnosis.domain import Evidence
+from sre_platform.diagnosis.investigate import Ranked, Scene
+from sre_platform.diagnosis.models import EvidenceRow, FindingRow
+from sre_platform.guardrails import domain as guardrails
+from sre_platform.guardrails.models import halted, policies
+from sre_platform.incidents.models import Incident
+from sre_platform.incidents.record import Lease
+from sre_platform.kernel.clock import now
+from sre_platform.kernel.registry import Registry
+from sre_platform.playbook import library
+from sre_platform.playbook.schema import Criterion, Playbook
+from sre_platform.remediation import steps
+from sre_platform.remediation.domain import Prepared, World
+from sre_platform.remediation.models import Step
+from sre_platform.verification import sampling
+
+GUARDS: Registry[guardrails.Guard] = Registry("sre_platform.guardrails.guards", "guard")
+CHANGES_LOOKED_AT = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An action that a playbook proposes for a finding."""
+
+    finding: FindingRow
+    action: str
+    params: Mapping[str, Any]
+    target: Target
+
+    def as_step(self, prepared: Prepared) -> Step:
+        """The unsaved step that would carry it out."""
+        return steps.from_prepared(
+            prepared,
+            incident_id=self.finding.incident_id,
+            playbook=self.finding.playbook,
+            cause=self.finding.cause,
+            action=self.action,
+            target=self.target.service,
+            params=dict(self.params),
+        )
+
+
+@dataclass(frozen=True)
+class Work:
+    """One claimed incident with all that its stage may need."""
+
+    lease: Lease
+    incident: Incident
+    playbooks: Mapping[str, Playbook]
+    topology: Topology
+
+    def scene(self) -> Scene:
+        """What the collectors may see."""
+        return Scene(self.incident.opened_at, self._changes(), self.measurer(), _supervisor())
+
+    def world(self) -> World:
+        """What the actions may reach."""
+        return World(_supervisor(), self._changes())
+
+    def measurer(self) -> Measurer:
+        """Who measures SLIs: Prometheus where there is one, else scrapes of the services themselves."""
+        if settings.SRE_PROMETHEUS_URL:
+            return PrometheusMeasurer(settings.SRE_PROMETHEUS_URL)
+        return ScrapeMeasurer({t.service: t.metrics_url for t in self.topology.values() if t.metrics_url})
+
+    def _changes(self) -> dict[str, list[Change]]:
+        since = now() - CHANGES_LOOKED_AT
+        return {service: changes_since(service, since) for service in downstream(self.topology, self.incident.service)}
+
+    @transaction.atomic
+    def keep(self, evidence: Sequence[Evidence], ranked: Sequence[Ranked]) -> None:
+        """Store what a diagnosis saw and concluded, under this lease's fence as its round."""
+        pk, fence = self.incident.pk, self.lease.fence
+        EvidenceRow.objects.bulk_create(EvidenceRow.of(pk, fence, seen) for seen in evidence)
+        FindingRow.objects.bulk_create(
+            FindingRow(
+                incident_id=pk,
+                round=fence,
+                rank=rank,
+                rule=item.rule,
+                playbook=item.playbook,
+                service=item.finding.service,
+                cause=item.finding.cause,
+                confidence=item.finding.confidence,
+                content=item.finding.as_json(),
+            )
+            for rank, item in enumerate(ranked, start=1)
+        )
+
+    def candidates(self) -> Iterator[Candidate]:
+        """What may be tried, likeliest cause first, its playbook's actions from mild to strong, but nothing twice."""
+        tried = set(self.incident.steps.filter(undoes=None).values_list("cause", "target", "action"))
+        newest = self.incident.findings.order_by("-round").first()
+        for finding in self.incident.findings.filter(round=newest.round) if newest else ():
+            target = self.topology.get(finding.service)
+            for call in self.playbooks[finding.playbook].remediate if target else ():
+                if target and (finding.cause, finding.service, call.name) not in tried:
+                    yield Candidate(finding, call.name, call.params, target)
+
+    def judge(self, step: Step) -> tuple[list[guardrails.Judgement], guardrails.Judgement]:
+        """Every guard's judgement of a step, and the one that counts."""
+        request = guardrails.Request(step.incident_id, step.target, step.action, step.cause, step.irreversible)
+        facts = guardrails.Facts(now(), halted(), policies(), steps.past(but=step))
+        judgements = guardrails.judge(GUARDS, request, facts)
+        return judgements, guardrails.verdict(judgements)
+
+    def step(self) -> Step:
+        """The repair that is being worked on: the newest one."""
+        return self.incident.steps.filter(undoes=None).order_by("-pk")[0]
+
+    def target(self) -> Target:
+        """The service that the repair is about."""
+        return self.topology[self.step().target]
+
+    def playbook(self) -> Playbook:
+        """The playbook that proposed the repair."""
+        return self.playbooks[self.step().playbook]
+
+    def criteria(self) -> list[Criterion]:
+        """What has to be true again."""
+        return sampling.criteria(self.playbook(), self.topology, self.step().target)
+
+
+def load(lease: Lease) -> Work:
+    """Everything about a claimed incident that is read once."""
+    incident = Incident.objects.get(pk=lease.incident_id)
+    return Work(lease, incident, library.frozen(incident.playbooks), topology())
+
+
+def _supervisor() -> Supervisor:
+    return Supervisor(settings.SRE_SUPERVISOR_URL)

@@ -1,0 +1,106 @@
+"""May we touch this now? Guards answer Allow, Ask or Deny, each with its reason; deny wins. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Literal, Protocol
+
+
+class Answer(StrEnum):
+    """Of several answers a denial counts most, then the wish that a person is asked."""
+
+    ALLOW = "allow"
+    ASK = "ask"
+    DENY = "deny"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One guard's answer and the reason for it."""
+
+    guard: str
+    answer: Answer
+    reason: str
+
+    def as_json(self) -> dict[str, str]:
+        return {"guard": self.guard, "answer": self.answer.value, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How far an action may go on its own. Patterns are shell-style; ``cooldown_s`` is in seconds."""
+
+    name: str
+    service: str
+    cause: str
+    action: str
+    mode: Literal["observe", "suggest", "approve", "auto"]
+    cooldown_s: float
+    max_actions: int
+
+    def covers(self, request: "Request") -> bool:
+        """Whether this policy speaks about the request."""
+        pairs = ((request.target, self.service), (request.cause, self.cause), (request.action, self.action))
+        return all(fnmatchcase(value, pattern) for value, pattern in pairs)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody wants to do, and whether it could be taken back (``irreversible`` says why not)."""
+
+    incident_id: int
+    target: str
+    action: str
+    cause: str
+    irreversible: str = ""
+
+
+@dataclass(frozen=True)
+class PastAction:
+    """An action that was begun: when, for which incident, and whether it still holds its target."""
+
+    incident_id: int
+    target: str
+    action: str
+    at: datetime
+    active: bool
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that guards may know. ``halted`` is the reason of the kill switch, empty while it is off."""
+
+    now: datetime
+    halted: str
+    policies: Sequence[Policy]
+    past: Sequence[PastAction]
+
+    def policy(self, request: Request) -> Policy | None:
+        """The first policy that covers the request; they are in order of precedence."""
+        return next((policy for policy in self.policies if policy.covers(request)), None)
+
+
+class Guard(Protocol):
+    """One reason why an action might not be wise. Pure."""
+
+    name: str
+
+    def judge(self, request: Request, facts: Facts) -> tuple[Answer, str]: ...
+
+
+def judge(guards: Iterable[Guard], request: Request, facts: Facts) -> list[Judgement]:
+    """Every guard's judgement, in the guards' order."""
+    return [Judgement(guard.name, *guard.judge(request, facts)) for guard in guards]
+
+
+def verdict(judgements: Sequence[Judgement]) -> Judgement:
+    """The first denial, else the first request to ask, else leave. No guard at all is a denial: unknown is deny."""
+    for answer in (Answer.DENY, Answer.ASK):
+        for judgement in judgements:
+            if judgement.answer is answer:
+                return judgement
+    if not judgements:
+        return Judgement("none", Answer.DENY, "No guard is registered, so nothing may be touched.")
+    return Judgement("all", Answer.ALLOW, f"all {len(judgements)} guards allow it.")

@@ -1,0 +1,180 @@
+"""The one writer of incidents: claim, note, defer, record. Every write asks whether the incident is still mine.
+
+Crash rules: a claim is a lease, so a process that dies with one only delays the incident until ``claimed_until``.
+The state and its timeline entry change in one transaction. Somebody who lost the lease changes zero rows and gets Lost.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import takewhile
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+
+from sre_platform.incidents.domain import ENDED, Event, State, after
+from sre_platform.incidents.models import Incident, TimelineEntry
+from sre_platform.kernel.clock import now
+from sre_platform.kernel.errors import Lost
+from sre_platform.kernel.redaction import redact
+
+
+LEASE_EXPIRED, STAGE_FAILED = "lease_expired", "stage_failed"
+FAILURES_LOOKED_AT = 200
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to work on an incident, valid while nobody has claimed it with a higher fence."""
+
+    incident_id: int
+    state: State
+    fence: int
+
+    def row(self) -> QuerySet[Incident]:
+        """The incident as a queryset that is empty once the lease is lost."""
+        return Incident.objects.filter(pk=self.incident_id, state=self.state, fence=self.fence)
+
+    def confirm(self) -> None:
+        """Raise Lost when somebody else has taken over. Asked right before every effect on the world."""
+        if not self.row().filter(claimed_until__gt=now()).exists():
+            raise Lost(f"Incident {self.incident_id} has been taken over by somebody else.")
+
+
+def due(limit: int) -> list[int]:
+    """Incidents whose next stage may run and that nobody holds, longest due first."""
+    moment = now()
+    free = Q(claimed_until__isnull=True) | Q(claimed_until__lte=moment)
+    rows = Incident.objects.filter(free, due_at__lte=moment).order_by("due_at")
+    return list(rows.values_list("pk", flat=True)[:limit])
+
+
+@transaction.atomic
+def claim(incident_id: int, owner: str, lease_s: float) -> Lease | None:
+    """Take a due incident for ``lease_s`` seconds; None when it is not due or somebody holds it."""
+    return _take(Incident.objects.filter(pk=incident_id, due_at__lte=now()), owner, lease_s)
+
+
+@transaction.atomic
+def claim_for_person(incident_id: int, person: str, lease_s: float) -> Lease | None:
+    """Take an incident that waits for a decision; None when it no longer does or somebody holds it."""
+    return _take(Incident.objects.filter(pk=incident_id, state=State.AWAITING_APPROVAL), person, lease_s)
+
+
+def _take(rows: QuerySet[Incident], owner: str, lease_s: float) -> Lease | None:
+    moment = now()
+    free = Q(claimed_until__isnull=True) | Q(claimed_until__lte=moment)
+    before = rows.filter(free).first()
+    until = moment + timedelta(seconds=lease_s)
+    if not before or not rows.filter(free).update(claimed_by=owner, claimed_until=until, fence=F("fence") + 1):
+        return None
+    state, fence = Incident.objects.values_list("state", "fence").get(pk=before.pk)
+    if before.claimed_by:
+        said = f"{before.claimed_by} did not finish in time; {owner} took over."
+        _append(before.pk, LEASE_EXPIRED, said, None, fence)
+    return Lease(before.pk, State(state), fence)
+
+
+def failures(lease: Lease) -> int:
+    """How often the present stage raised an error or lost its worker, since the state last changed."""
+    entries = TimelineEntry.objects.filter(incident_id=lease.incident_id).order_by("-seq").values_list("name", "to_state")
+    since = takewhile(lambda entry: not entry[1], entries[:FAILURES_LOOKED_AT])
+    return sum(name in (LEASE_EXPIRED, STAGE_FAILED) for name, _ in since)
+
+
+def wake(incident_id: int) -> None:
+    """Make an incident that has not ended due now (its alerts have changed)."""
+    Incident.objects.filter(pk=incident_id).exclude(state__in=ENDED).update(due_at=now())
+
+
+def defer(lease: Lease, until: datetime) -> None:
+    """Give the incident back unchanged, due again at ``until``. Raises Lost."""
+    _update(lease, due_at=until, claimed_by="", claimed_until=None)
+
+
+@transaction.atomic
+def note(lease: Lease, name: str, reason: str, data: Mapping[str, Any] | None = None) -> None:
+    """Add to the timeline without changing the state. Raises Lost."""
+    _update(lease, fence=lease.fence)
+    _append(lease.incident_id, name, reason, data, lease.fence)
+
+
+@transaction.atomic
+def record(
+    lease: Lease, event: Event, reason: str, data: Mapping[str, Any] | None = None, due_in_s: float = 0.0
+) -> State:
+    """Move the incident on and give it back, due in ``due_in_s`` seconds unless it has ended; returns the new state.
+
+    Raises Lost, and ValueError for an event that cannot happen in the lease's state.
+    """
+    state, moment = after(lease.state, event), now()
+    ended = state in ENDED
+    _update(
+        lease,
+        state=state,
+        due_at=None if ended else moment + timedelta(seconds=due_in_s),
+        ended_at=moment if ended else None,
+        claimed_by="",
+        claimed_until=None,
+    )
+    _append(lease.incident_id, event, reason, data, lease.fence, lease.state, state)
+    return state
+
+
+@transaction.atomic
+def append(incident_id: int, name: str, reason: str, data: Mapping[str, Any] | None = None) -> None:
+    """Add to the timeline from outside the line (an alert joined, a ticket was opened): no lease is needed."""
+    _append(incident_id, name, reason, data, 0)
+
+
+def _update(lease: Lease, **values: Any) -> None:
+    if not lease.row().update(**values):
+        raise Lost(f"Incident {lease.incident_id} has been taken over by somebody else.")
+
+
+def _append(
+    incident_id: int,
+    name: str,
+    reason: str,
+    data: Mapping[str, Any] | None,
+    fence: int,
+    from_state: str = "",
+    to_state: str = "",
+) -> None:
+    # Locks the incident, so that two writers do not take the same seq (SQLite: the transaction is IMMEDIATE already).
+    Incident.objects.select_for_update().filter(pk=incident_id).values_list("pk").get()
+    last = TimelineEntry.objects.filter(incident_id=incident_id).order_by("-seq").first()
+    entry = TimelineEntry(
+        incident_id=incident_id,
+        seq=last.seq + 1 if last else 1,
+        at=now(),
+        name=name,
+        from_state=from_state,
+        to_state=to_state,
+        reason=reason,
+        data=redact(dict(data or {})),
+        fence=fence,
+        previous_hash=last.hash if last else "",
+    )
+    entry.hash = entry_hash(entry)
+    entry.save(force_insert=True)
+
+
+def entry_hash(entry: TimelineEntry) -> str:
+    """SHA-256 over the entry's content and the hash before it."""
+    fields = ["incident_id", "seq", "name", "from_state", "to_state", "reason", "data", "fence", "previous_hash"]
+    content = {field: getattr(entry, field) for field in fields} | {"at": entry.at.isoformat()}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def broken_link(incident_id: int) -> int | None:
+    """The ``seq`` of the first timeline entry that is missing or was tampered with, or None when the chain holds."""
+    previous = ""
+    for expected, entry in enumerate(TimelineEntry.objects.filter(incident_id=incident_id).order_by("seq"), start=1):
+        if entry.seq != expected or entry.previous_hash != previous or entry.hash != entry_hash(entry):
+            return expected
+        previous = entry.hash
+    return None

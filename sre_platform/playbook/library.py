@@ -1,0 +1,44 @@
+"""The library of playbooks: store a new version, find those that are for an alert, look one up by its digest."""
+
+import hashlib
+
+from django.db import transaction
+from django.db.models import Max
+
+from sre_platform.playbook.models import PlaybookVersion
+from sre_platform.playbook.schema import Playbook, parse_playbook
+
+
+def digest(text: str) -> str:
+    """The content hash that an incident remembers its playbook by."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@transaction.atomic
+def store(text: str, source: str) -> tuple[PlaybookVersion, bool]:
+    """Put ``text`` in force as the newest version; False when that very text is in force already.
+
+    Raises Malformed and leaves the last good version in force when the text is not a playbook.
+    """
+    playbook = parse_playbook(text, source)
+    current = PlaybookVersion.objects.filter(name=playbook.name, in_force=True)
+    if same := current.filter(digest=digest(text)).first():
+        return same, False
+    newest = PlaybookVersion.objects.filter(name=playbook.name).aggregate(top=Max("version"))["top"] or 0
+    current.update(in_force=False)
+    row = PlaybookVersion(name=playbook.name, version=newest + 1, text=text, digest=digest(text), source=source)
+    row.save(force_insert=True)
+    return row, True
+
+
+def for_alert(alertname: str, service: str) -> dict[str, Playbook]:
+    """The playbooks in force that are for this alert, by digest, in order of name."""
+    rows = PlaybookVersion.objects.filter(in_force=True).order_by("name")
+    books = {row.digest: row.as_value() for row in rows}
+    return {key: book for key, book in books.items() if book.wants(alertname, service)}
+
+
+def frozen(digests: list[str]) -> dict[str, Playbook]:
+    """The playbooks of these digests, in the order given, in force or not. Two queries never: one."""
+    rows = {row.digest: row for row in PlaybookVersion.objects.filter(digest__in=digests).order_by("version")}
+    return {key: rows[key].as_value() for key in digests}

@@ -1,0 +1,149 @@
+"""A playbook as written in YAML: its blocks follow the line. Unknown keys are errors that name the nearest known one."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from sre_platform.kernel.errors import Malformed
+from sre_platform.kernel.sli import Sli
+
+
+class Block(BaseModel):
+    """Every block is frozen and refuses what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_nearest(cls, data: Any) -> Any:
+        for key in data if isinstance(data, Mapping) else ():
+            if key not in cls.model_fields:
+                near = get_close_matches(str(key), cls.model_fields, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(cls.model_fields)}."
+                raise ValueError(f"unknown key {key!r}: {hint}")
+        return data
+
+
+class Call(Block):
+    """A plugin and its parameters, written ``name: {param: value}``."""
+
+    name: str
+    params: Mapping[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_single_key(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            return {"name": data}
+        if isinstance(data, Mapping) and len(data) == 1 and "name" not in data:
+            [(name, params)] = data.items()
+            return {"name": name, "params": params or {}}
+        return data
+
+
+class Match(Block):
+    """Which alerts this playbook is for; both are shell-style patterns."""
+
+    alerts: Sequence[str] = Field(min_length=1)
+    services: Sequence[str] = ("*",)
+
+
+class Diagnose(Block):
+    """Which rules may name the cause, and how sure they have to be (0..1)."""
+
+    rules: Sequence[str] = Field(min_length=1)
+    min_confidence: float = Field(0.7, ge=0, le=1)
+
+
+class Criterion(Block):
+    """A measured value against a threshold. ``{service}`` in a label stands for the service that was repaired."""
+
+    name: str
+    sli: Sli
+    op: Literal["<", "<=", ">", ">="]
+    threshold: float
+
+
+class Verify(Block):
+    """How recovery is measured; the words are Argo Rollouts'. Times in seconds, limits in samples.
+
+    ``count`` consecutive good samples mean fixed; more than ``failure_limit`` bad ones, not fixed; more than
+    ``inconclusive_limit`` that could not be measured, unverified.
+    """
+
+    initial_delay_s: float = Field(1.0, ge=0)
+    interval_s: float = Field(1.0, gt=0)
+    count: int = Field(3, ge=1)
+    failure_limit: int = Field(20, ge=0)
+    inconclusive_limit: int = Field(10, ge=0)
+    criteria: Sequence[Criterion] = ()
+
+
+class TicketBlock(Block):
+    """Who is told, besides the systems that the installation names."""
+
+    labels: Sequence[str] = ()
+
+
+class Playbook(Block):
+    """One failure: how it is recognised, proven, repaired and checked. ``proof`` names experiments that prove it."""
+
+    name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    summary: str
+    match: Match
+    collect: Sequence[Call] = Field(min_length=1)
+    diagnose: Diagnose
+    remediate: Sequence[Call] = Field(min_length=1)
+    verify: Verify = Field(default_factory=Verify)
+    ticket: TicketBlock = Field(default_factory=TicketBlock)
+    proof: Sequence[str] = ()
+
+    @field_validator("summary")
+    @classmethod
+    def _not_empty(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError("say in one line which failure this heals")
+        return text.strip()
+
+    def wants(self, alertname: str, service: str) -> bool:
+        """Whether this playbook is for an alert of this name on this service."""
+        return any(fnmatchcase(alertname, p) for p in self.match.alerts) and any(
+            fnmatchcase(service, p) for p in self.match.services
+        )
+
+
+def parse_playbook(text: str, source: str = "playbook") -> Playbook:
+    """Read one playbook. Raises Malformed with ``source``, the line, the place in the document and what is wrong."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        document = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise Malformed(f"{source} is not YAML: {' '.join(str(error).split())}") from error
+    try:
+        return Playbook.model_validate(document)
+    except ValidationError as error:
+        raise Malformed("; ".join(_explain(source, node, item) for item in error.errors())) from error
+
+
+def _explain(source: str, node: yaml.Node | None, error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"]) or "the document"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{source}:{_line(node, error['loc'])}: {where}: {message}"
+
+
+def _line(node: yaml.Node | None, path: Sequence[str | int]) -> int:
+    """The line (from 1) of the deepest part of ``path`` that the document has."""
+    line = node.start_mark.line + 1 if node else 1
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            node = next((value for key, value in node.value if key.value == part), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+        else:
+            break
+        line = node.start_mark.line + 1 if node else line
+    return line

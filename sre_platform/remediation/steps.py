@@ -1,0 +1,174 @@
+"""The life of a step: written with its undo, begun, applied, and later kept or undone.
+
+Crash rules. Before ``begin`` commits nothing has been done, and the step is begun later. After ``finish`` commits it is
+done. In between the step is found ``applying`` by a new owner, who does not know: it looks at the world through the
+action, and only what the world shows as not done is done. What cannot be seen is left to verification.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from sre_platform.catalog.domain import Target
+from sre_platform.guardrails.domain import PastAction
+from sre_platform.incidents.record import Lease
+from sre_platform.kernel.clock import now
+from sre_platform.kernel.errors import Lost, Rejected, SreError
+from sre_platform.kernel.registry import Registry
+from sre_platform.remediation.domain import Action, Prepared, Seen, World
+from sre_platform.remediation.models import Step
+
+ACTIONS: Registry[Action] = Registry("sre_platform.remediation.actions", "action")
+PAST_DAYS = 1
+
+
+class Outcome(StrEnum):
+    """What became of a step."""
+
+    DONE = "done"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Carried:
+    """The outcome of carrying out a step, and the sentence about it."""
+
+    outcome: Outcome
+    said: str
+
+
+def prepare(name: str, params: Mapping[str, Any], target: Target, world: World) -> Prepared:
+    """What the action would do, having only looked. Raises SreError when it makes no sense here and now."""
+    action = ACTIONS.get(name)
+    return action.prepare(target, action.Params(**params), world)
+
+
+def write(step: Step) -> bool:
+    """Store a prepared step; False when another step holds its target."""
+    try:
+        with transaction.atomic():
+            step.save(force_insert=True)
+    except IntegrityError:
+        return False
+    return True
+
+
+def from_prepared(prepared: Prepared, **fields: Any) -> Step:
+    """An unsaved step row that holds ``prepared``."""
+    return Step(
+        says=prepared.says,
+        aim=dict(prepared.aim),
+        undo=dict(prepared.undo) if prepared.undo is not None else None,
+        irreversible=prepared.irreversible,
+        **fields,
+    )
+
+
+def past(but: Step | None = None) -> list[PastAction]:
+    """The repairs, except ``but``, that were begun within the last day or that still hold their target. One query."""
+    recent = Q(applying_at__gte=now() - timedelta(days=PAST_DAYS)) | Q(state__in=Step.HOLDING)
+    rows = Step.objects.filter(recent, undoes=None).exclude(pk=but.pk if but else None)
+    return [
+        PastAction(row.incident_id, row.target, row.action, row.applying_at or row.prepared_at, row.state in Step.HOLDING)
+        for row in rows
+    ]
+
+
+def carry_out(step: Step, target: Target, world: World, lease: Lease) -> Carried:
+    """Apply a prepared step, or find out what became of one that somebody else began. Raises Lost."""
+    if step.state == Step.State.APPLIED:
+        return Carried(Outcome.DONE, step.result)
+    action = ACTIONS.get(step.action)
+    try:
+        if step.state == Step.State.APPLYING:
+            seen = action.look(target, step.aim, world)
+            if seen is not Seen.NOT_DONE:
+                return _looked(step, lease, seen)
+        elif changed := _changed(action, step, target, world):
+            return _fail(step, lease, changed)
+        _begin(step, lease)
+        said = action.apply(target, step.aim, world, lease.confirm)
+    except Rejected as error:
+        return _fail(step, lease, str(error))
+    except Lost:
+        raise
+    except SreError as error:
+        return Carried(Outcome.UNKNOWN, f"It is not known whether it was done: {error}")
+    return _finish(step, lease, said)
+
+
+def _looked(step: Step, lease: Lease, seen: Seen) -> Carried:
+    if seen is Seen.DONE:
+        return _finish(step, lease, "it was found done; whoever began it did not live to say so")
+    return Carried(Outcome.UNKNOWN, "Somebody began it, and the world does not show whether it was done.")
+
+
+def _changed(action: Action, step: Step, target: Target, world: World) -> str:
+    """Why the stored step no longer fits the world, or the empty string: preconditions are read at the last moment."""
+    fresh = action.prepare(target, action.Params(**step.params), world)
+    if dict(fresh.aim) == step.aim:
+        return ""
+    return f"{step.target} has changed since the step was prepared, which was: {step.says}. Now it would be: {fresh.says}."
+
+
+def _begin(step: Step, lease: Lease) -> None:
+    lease.confirm()
+    moment = now()
+    rows = Step.objects.filter(pk=step.pk, state=step.state, fence=step.fence)
+    if not rows.update(state=Step.State.APPLYING, fence=lease.fence, applying_at=step.applying_at or moment):
+        raise Lost(f"Step {step.pk} has been taken over by somebody else.")
+
+
+def _finish(step: Step, lease: Lease, said: str) -> Carried:
+    sentence = said[:1].upper() + said[1:] + "."
+    _close(step, lease, state=Step.State.APPLIED, applied_at=now(), result=sentence)
+    return Carried(Outcome.DONE, sentence)
+
+
+def _fail(step: Step, lease: Lease, why: str) -> Carried:
+    _close(step, lease, state=Step.State.FAILED, result=why)
+    return Carried(Outcome.FAILED, why)
+
+
+def _close(step: Step, lease: Lease, **values: Any) -> None:
+    lease.confirm()
+    open_states = [Step.State.PREPARED, Step.State.APPLYING]
+    if not Step.objects.filter(pk=step.pk, state__in=open_states, fence__lte=lease.fence).update(**values):
+        raise Lost(f"Step {step.pk} has been taken over by somebody else.")
+
+
+@transaction.atomic
+def begin_undo(step: Step, target: Target, world: World) -> Step:
+    """Write the step that takes ``step`` back, in place of it; the one already written, if a former owner did.
+
+    Raises Rejected when there is no undo or it makes no sense any more.
+    """
+    if known := Step.objects.filter(undoes=step).first():
+        return known
+    if step.undo is None:
+        raise Rejected(f"{step.says} cannot be undone: {step.irreversible}.")
+    prepared = prepare(step.action, step.undo, target, world)
+    fields = {"incident_id": step.incident_id, "playbook": step.playbook, "cause": step.cause, "target": step.target}
+    undo = from_prepared(prepared, undoes=step, action=step.action, params=step.undo, **fields)
+    Step.objects.filter(pk=step.pk).update(state=Step.State.UNDOING)
+    undo.save(force_insert=True)
+    return undo
+
+
+def undone(step: Step) -> None:
+    """The undo of ``step`` was applied: both let go of the target."""
+    Step.objects.filter(pk=step.pk, state=Step.State.UNDOING).update(state=Step.State.UNDONE)
+    Step.objects.filter(undoes=step, state=Step.State.APPLIED).update(state=Step.State.KEPT)
+
+
+def release(incident_id: int) -> None:
+    """The incident has ended: what was done stays, what was only prepared will not be done."""
+    steps = Step.objects.filter(incident_id=incident_id)
+    steps.filter(state=Step.State.PREPARED).update(state=Step.State.CANCELLED)
+    steps.filter(state__in=[Step.State.APPLYING, Step.State.APPLIED]).update(state=Step.State.KEPT)

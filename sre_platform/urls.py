@@ -1,0 +1,24 @@
+"""Every address of the platform."""
+
+from django.contrib import admin
+from django.contrib.auth import views as auth
+from django.urls import path
+
+from sre_platform.web import hooks, pages, stream
+
+urlpatterns = [
+    path("", pages.incidents, name="incidents"),
+    path("incidents/<int:incident_id>/", pages.incident, name="incident"),
+    path("incidents/<int:incident_id>/live", pages.incident_live, name="incident-live"),
+    path("incidents/<int:incident_id>/stream", stream.incident, name="incident-stream"),
+    path("incidents/<int:incident_id>/evidence/<int:evidence_id>/<str:name>", pages.evidence, name="evidence"),
+    path("incidents/<int:incident_id>/decision", pages.decision, name="decision"),
+    path("tickets/", pages.tickets, name="tickets"),
+    path("tickets/<int:ticket_id>/", pages.ticket, name="ticket"),
+    path("automation", pages.automation, name="automation"),
+    path("hooks/alertmanager", hooks.alertmanager, name="hook-alertmanager"),
+    path("hooks/changes", hooks.changes, name="hook-changes"),
+    path("login/", auth.LoginView.as_view(template_name="login.html"), name="login"),
+    path("logout/", auth.LogoutView.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
+]
