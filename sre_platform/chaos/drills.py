@@ -74,7 +74,8 @@ def _alone() -> Iterator[None]:
 def _follow(drill: Drill, path: Path, timeout_s: float, show: Show) -> dict[str, Any]:
     """Start the runner and show what happens until it ends; returns its journal, empty when it left none."""
     with _runner(path) as (process, output):
-        deadline, seen, journal = monotonic() + timeout_s, 0, {}
+        deadline, seen = monotonic() + timeout_s, 0
+        journal: dict[str, Any] = {}
         while True:
             ended = process.poll() is not None
             for event in _events(output):

@@ -12,6 +12,7 @@ from sre_platform.kernel.errors import Malformed, Unknown
 EXTENSION = "sre_platform"
 ALLOWED_FUNCTIONS = {"sre_platform.chaos.probes": ("users_are_well", "settled", "alert_came_and_went")}
 FAULTS = "sre_platform.chaos.faults."
+KEYS = {"version", "title", "description", "tags", "extensions", "steady-state-hypothesis", "method", "rollbacks"}
 Outcome = Literal["healed", "escalated", "no_action", "failed"]
 
 
@@ -55,10 +56,14 @@ def load(path: Path) -> tuple[dict[str, Any], Expect]:
         raise Malformed(f"{path} is not YAML: {error}") from error
     if not isinstance(document, dict):
         raise Malformed(f"{path} is not a Chaos Toolkit experiment.")
+    hypothesis = document.get("steady-state-hypothesis") or {}
+    if document.get("controls") or hypothesis.get("controls"):
+        raise Malformed(f"{path}: controls are code that runs unguarded, and are not allowed.")
+    if unknown := sorted(set(map(str, document)) - KEYS):
+        # Chaos Toolkit runs probes that it finds in ``configuration``, and reads the environment for ``secrets``.
+        raise Malformed(f"{path}: {', '.join(unknown)} is not allowed in an experiment; known are: {', '.join(sorted(KEYS))}.")
     for activity in _activities(document):
         _check(path, activity)
-    if document.get("controls"):
-        raise Malformed(f"{path}: controls are code that runs unguarded, and are not allowed.")
     return document, _expect(path, document)
 
 
@@ -74,7 +79,10 @@ def _expect(path: Path, document: Mapping[str, Any]) -> Expect:
 
 
 def _activities(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield from (document.get("steady-state-hypothesis") or {}).get("probes", ())
+    for probe in (document.get("steady-state-hypothesis") or {}).get("probes", ()):
+        yield probe
+        if isinstance(tolerance := probe.get("tolerance"), Mapping) and tolerance.get("type") == "probe":
+            yield tolerance  # a tolerance may be a probe, which Chaos Toolkit then runs
     yield from document.get("method", ())
     yield from document.get("rollbacks", ())
 
@@ -83,7 +91,9 @@ def _check(path: Path, activity: Mapping[str, Any]) -> None:
     """An experiment file is code: only our own functions may be called, no process, no HTTP, no foreign module."""
     provider = activity.get("provider", {})
     module, function = str(provider.get("module")), str(provider.get("func"))
-    fault = module.startswith(FAULTS) and module.removeprefix(FAULTS).isidentifier() and function in ("inject", "restore")
+    fault = (
+        module.startswith(FAULTS) and module.removeprefix(FAULTS).isidentifier() and function in ("inject", "restore")
+    )
     ours = fault or function in ALLOWED_FUNCTIONS.get(module, ())
     if provider.get("type") != "python" or not ours or activity.get("controls"):
         said = f"{provider.get('type')} {module}.{function}"

@@ -17,7 +17,9 @@ POLL_S = 0.25
 STARTED: datetime = now()  # the runner imports this module before it touches anything
 
 
-def users_are_well(success_rate: float = 0.99, p99_ms: float = 500, window_s: float = 3, patience_s: float = 15) -> bool:
+def users_are_well(
+    success_rate: float = 0.99, p99_ms: float = 500, window_s: float = 3, patience_s: float = 15
+) -> bool:
     """Whether users are served well enough, waiting up to ``patience_s`` for the window to be good."""
     return _wait(lambda: _well(success_rate, p99_ms, window_s), patience_s)
 
@@ -40,7 +42,7 @@ def _all_ended() -> bool:
 
 
 def alert_came_and_went(timeout_s: float = 60) -> bool:
-    """Whether a firing alert was delivered since the experiment began, and later its end; nothing may be digested yet."""
+    """Whether an alert and later its end were delivered since the experiment began, and wait to be digested."""
     return _wait(_came_and_went, timeout_s)
 
 

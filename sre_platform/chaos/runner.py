@@ -1,8 +1,8 @@
 """One experiment in a process of its own: ``python -m sre_platform.chaos.runner FILE``.
 
-Chaos Toolkit installs signal handlers and is not thread-safe, so it never runs inside a worker. One JSON object a line is
-printed: when the method starts, and the journal at the end. SIGUSR1 ends it early; rollbacks run in every case but
-SIGKILL, where faults of the faults API expire by themselves.
+Chaos Toolkit installs signal handlers and is not thread-safe, so it never runs inside a worker. It prints one JSON
+object a line: when the method starts, and the journal at the end. SIGUSR1 ends it early; rollbacks run in every case
+but SIGKILL, where faults of the faults API expire by themselves.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 import django
 from chaoslib.experiment import ensure_experiment_is_valid, run_experiment
 from chaoslib.run import RunEventHandler
-from chaoslib.types import Experiment, Journal
+from chaoslib.types import Experiment
 
 from sre_platform.chaos.experiment import load
 from sre_platform.kernel.clock import now

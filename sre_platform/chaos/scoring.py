@@ -53,7 +53,7 @@ class Report:
 
 
 def score(name: str, expect: Expect, fault_at: datetime | None, happened: Sequence[Happened], ran: bool) -> Report:
-    """Compare what happened with what was expected. ``ran`` is whether the experiment ran to its end, users well again."""
+    """Compare what happened with what was expected. ``ran``: the experiment ran to its end, and users are well."""
     outcome = _outcome(happened, ran)
     main = _main(happened)
     wrong = sum(not _wanted(expect, step) for one in happened for step in one.steps)
@@ -103,7 +103,7 @@ def _wanted(expect: Expect, step: Mapping[str, Any]) -> bool:
 def _main(happened: Sequence[Happened]) -> Happened | None:
     """The incident that was acted on, else the first one with a cause, else the first."""
     return next(
-        (one for test in (lambda h: h.steps, lambda h: h.cause, lambda h: True) for one in happened if test(one)), None
+        (one for test in (lambda h: h.steps, lambda h: h.cause, lambda _: True) for one in happened if test(one)), None
     )
 
 

@@ -22,7 +22,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one collector saw of one service. ``data`` is JSON-safe; ``texts`` are raw documents by name, kept for people.
+    """What one collector saw of one service. ``data`` is JSON-safe; ``texts`` are raw documents by name, for people.
 
     ``missing`` is the one sentence why nothing could be seen; then ``data`` is empty. Missing is not healthy.
     """

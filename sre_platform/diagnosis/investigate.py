@@ -17,7 +17,6 @@ from sre_platform.clients.supervisor import Supervisor
 from sre_platform.detection.measure import Measurer
 from sre_platform.diagnosis.domain import Evidence, Finding, Rule
 from sre_platform.kernel.clock import now
-from sre_platform.kernel.errors import SreError
 from sre_platform.kernel.registry import Registry
 from sre_platform.playbook.schema import Playbook
 
@@ -59,7 +58,7 @@ class Ranked:
 
 
 def look(playbooks: Mapping[str, Playbook], topology: Topology, service: str, scene: Scene) -> list[Evidence]:
-    """Everything the playbooks want to see of ``service`` and of what it depends on, in parallel, within the deadline."""
+    """All that the playbooks want to see of ``service`` and what it depends on, in parallel, within the deadline."""
     wanted = {call.name: call.params for book in playbooks.values() for call in book.collect}
     jobs = [(name, params, topology[s]) for s in downstream(topology, service) for name, params in wanted.items()]
     started = monotonic()
@@ -78,7 +77,7 @@ def _collect(name: str, params: Mapping[str, Any], target: Target, scene: Scene)
     try:
         collector = COLLECTORS.get(name)
         return collector.collect(target, scene, collector.Params(**params))
-    except (SreError, ValueError) as error:
+    except Exception as error:  # a plugin may raise anything; one that cannot see must not blind the others
         log.info("evidence_missing", collector=name, service=target.service, reason=str(error))
         return _missing(name, target, str(error))
 
@@ -103,6 +102,7 @@ def judge(playbooks: Mapping[str, Playbook], evidence: Sequence[Evidence]) -> li
 
 def rank(found: Sequence[Ranked], topology: Topology) -> list[Ranked]:
     """Surest first; of two that are equally sure, the one further down the dependencies (a root, not a symptom)."""
+
     def order(item: Ranked) -> tuple[float, int, str]:
         return (-item.finding.confidence, -depth(topology, item.finding.service), item.rule)
 

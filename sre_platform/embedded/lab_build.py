@@ -34,7 +34,13 @@ def build(source: Path, lab: Path, cache: Path, say: Callable[[str], None]) -> N
 def _go_build(go: str, source: Path, cache: Path, package: str, release: str, binary: Path) -> None:
     binary.parent.mkdir(parents=True, exist_ok=True)
     flags = ["-trimpath", "-buildvcs=false", "-tags", release, "-ldflags", f"-X lab/internal/service.Release={release}"]
-    offline = {"GOTOOLCHAIN": "local", "GOPROXY": "off", "GOTELEMETRY": "off", "GOFLAGS": "-mod=mod", "CGO_ENABLED": "0"}
+    offline = {
+        "GOTOOLCHAIN": "local",
+        "GOPROXY": "off",
+        "GOTELEMETRY": "off",
+        "GOFLAGS": "-mod=mod",
+        "CGO_ENABLED": "0",
+    }
     folders = {"GOCACHE": str(cache / "build"), "GOPATH": str(cache / "path")}
     if parts.go_version(go) == parts.GO_AT_LEAST:  # there the leak profile is an experiment; later ones always have it
         folders["GOEXPERIMENT"] = "goroutineleakprofile"

@@ -71,7 +71,12 @@ def _go_bin() -> str | None:
 
 def go_version(path: str) -> tuple[int, int]:
     done = subprocess.run(  # noqa: S603 no shell, a toolchain that we found
-        [path, "version"], capture_output=True, text=True, timeout=30, check=False, env=os.environ | {"GOTOOLCHAIN": "local"}
+        [path, "version"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env=os.environ | {"GOTOOLCHAIN": "local"},
     )
     match = _GO_VERSION.search(done.stdout)
     return (int(match[1]), int(match[2])) if match else (0, 0)

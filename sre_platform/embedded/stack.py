@@ -34,6 +34,8 @@ SECRETS = ("SRE_SECRET_KEY", "SRE_INTAKE_TOKEN", "SRE_LAB_FAULTS_TOKEN", "SRE_SU
 USERS_RATE = 40  # requests per second, enough to see a fault within seconds and to leave two cores at rest
 READY_WITHIN_S = 60.0
 STOPPED_WITHIN_S = 30.0
+SERVICES = ("STOREFRONT", "ORDERS", "PAYMENTS")
+JOBS = ("users", "storefront", "orders", "payments")
 PR_SET_PDEATHSIG = 1
 HOME = Path(__file__).resolve().parents[2]
 Say = Callable[[str], None]
@@ -91,17 +93,23 @@ class Stack:
         """The settings of this installation; also what later commands read from ``run/env``."""
         lab = {
             "SRE_LAB_DIR": str(self.data / "lab"),
-            "SRE_LAB_FAULTS": ",".join(f"{s.lower()}={self.url(s + '_FAULTS')}" for s in ("STOREFRONT", "ORDERS", "PAYMENTS")),
-            **{f"SRE_LAB_{part}_URL": self.url(part) for part in ("USERS", "STOREFRONT", "ORDERS", "PAYMENTS")},
+            "SRE_LAB_FAULTS": ",".join(
+                f"{s.lower()}={self.url(s + '_FAULTS')}" for s in ("STOREFRONT", "ORDERS", "PAYMENTS")
+            ),
+            **{f"SRE_LAB_{part}_URL": self.url(part) for part in ("USERS", *SERVICES)},
         }
         password = self.secrets["SRE_SUPERVISOR_PASSWORD"]
-        return lab | dict(self.secrets) | {
-            "SRE_DATA": str(self.data),
-            "SRE_BASE_URL": self.url("WEB"),
-            "SRE_REDIS_URL": self.redis_url,
-            "SRE_PROMETHEUS_URL": self.url("PROMETHEUS") if self.alerting == "prometheus" else "",
-            "SRE_SUPERVISOR_URL": f"http://sre:{password}@127.0.0.1:{self.ports['SUPERVISOR']}",
-        }
+        return (
+            lab
+            | dict(self.secrets)
+            | {
+                "SRE_DATA": str(self.data),
+                "SRE_BASE_URL": self.url("WEB"),
+                "SRE_REDIS_URL": self.redis_url,
+                "SRE_PROMETHEUS_URL": self.url("PROMETHEUS") if self.alerting == "prometheus" else "",
+                "SRE_SUPERVISOR_URL": f"http://sre:{password}@127.0.0.1:{self.ports['SUPERVISOR']}",
+            }
+        )
 
     def start(self, rules: Sequence[AlertRule]) -> "Running":
         """Start everything. The plan must have been saved and the database migrated."""
@@ -114,22 +122,28 @@ class Stack:
             stdout=subprocess.DEVNULL,
             stderr=(log / "supervisord.err").open("wb"),
             start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 nothing in it but one system call
         )
         return Running(self, process, [program.name for program in programs])
 
     def _platform(self) -> list[Program]:
-        python, port = sys.executable, str(self.ports["WEB"])
-        celery = [python, "-m", "celery", "-A", "sre_platform"]
-        programs = [] if os.environ.get("REDIS_URL") else [Program("broker", parts.broker_command(self.ports["BROKER"]), 1)]
-        return [
-            *programs,
-            Program("web", [python, "-m", "uvicorn", "sre_platform.asgi:application", "--host", "127.0.0.1",
-                            "--port", port, "--log-level", "warning", "--timeout-graceful-shutdown", "2"], 20),
-            Program("worker", [*celery, "worker", "--concurrency", "3", "--loglevel", "WARNING", "--without-gossip",
-                               "--without-mingle", "--pool", "prefork"], 20),
-            Program("beat", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="], 20),
-        ]  # fmt: skip
+        own_broker = not os.environ.get("REDIS_URL")
+        broker = [Program("broker", parts.broker_command(self.ports["BROKER"]), 1)] if own_broker else []
+        web = ["sre_platform.asgi:application", "--host", "127.0.0.1", "--port", str(self.ports["WEB"])]
+        uvicorn = [sys.executable, "-m", "uvicorn", *web, "--log-level", "warning", "--timeout-graceful-shutdown", "2"]
+        celery = [sys.executable, "-m", "celery", "-A", "sre_platform"]
+        worker = [
+            *celery,
+            "worker",
+            "--concurrency",
+            "3",
+            "--loglevel",
+            "WARNING",
+            "--without-gossip",
+            "--without-mingle",
+        ]
+        beat = [*celery, "beat", "--loglevel", "WARNING", "--pidfile="]
+        return [*broker, Program("web", uvicorn, 20), Program("worker", worker, 20), Program("beat", beat, 20)]
 
     def _lab(self) -> list[Program]:
         lab, secret = self.data / "lab", {"LAB_FAULTS_TOKEN": self.secrets["SRE_LAB_FAULTS_TOKEN"]}
@@ -140,10 +154,16 @@ class Stack:
             "storefront": ["-orders", self.url("ORDERS")],
         }
         services = [
-            Program(name, [str(lab / name / "current" / name), *self._addresses(name), *flags], 10, secret,
-                    restart="false", stop_s=3)
+            Program(
+                name,
+                [str(lab / name / "current" / name), *self._addresses(name), *flags],
+                priority=10,
+                environment=secret,
+                restart="false",
+                stop_s=3,
+            )
             for name, flags in upstream.items()
-        ]  # fmt: skip
+        ]
         users = [str(lab / "users" / "loadgen"), "-target", self.url("STOREFRONT"), "-rate", str(USERS_RATE)]
         return [*services, Program("users", [*users, "-listen", f"127.0.0.1:{self.ports['USERS']}"], 15, stop_s=3)]
 
@@ -153,31 +173,40 @@ class Stack:
 
     def _alerting(self, rules: Sequence[AlertRule]) -> list[Program]:
         hook = f"{self.url('WEB')}/hooks/alertmanager"
-        jobs = ("users", "storefront", "orders", "payments")
         found = parts.prometheus()
-        if self.alerting == "embedded" or found is None:
-            targets = [word for job in jobs for word in ("--target", f"{job}={self.url(job.upper())}/metrics")]
-            command = [sys.executable, str(HOME / "manage.py"), "evaluator", *targets, "--webhook", hook]
-            return [Program("evaluator", command, 20)]
-        folder = self.data / "prometheus"
+        if self.alerting == "prometheus" and found:
+            return self._prometheus(*found, hook, rules)
+        targets = [word for job in JOBS for word in ("--target", f"{job}={self.url(job.upper())}/metrics")]
+        command = [sys.executable, str(HOME / "manage.py"), "evaluator", *targets, "--webhook", hook]
+        return [Program("evaluator", command, 20)]
+
+    def _prometheus(self, server: str, manager: str, hook: str, rules: Sequence[AlertRule]) -> list[Program]:
+        """The real Prometheus and Alertmanager, with rule files rendered from the platform's own rules."""
+        folder, at = self.data / "prometheus", {part: f"127.0.0.1:{port}" for part, port in self.ports.items()}
         (folder / "data").mkdir(parents=True, exist_ok=True)
-        address = {part: f"127.0.0.1:{self.ports[part]}" for part in (*map(str.upper, jobs), "PROMETHEUS", "ALERTMANAGER")}
-        (folder / "rules.yml").write_text(export.rule_file(rules))
-        targets_of = {job: address[job.upper()] for job in jobs}
-        (folder / "prometheus.yml").write_text(
-            export.prometheus_config(targets_of, str(folder / "rules.yml"), address["ALERTMANAGER"])
-        )
-        token_file = str(self.data / "run" / "intake.token")
-        (folder / "alertmanager.yml").write_text(export.alertmanager_config(hook, token_file))
-        server, manager = found
-        return [
-            Program("prometheus", [server, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
-                                   "--storage.tsdb.retention.time=1d", f"--web.listen-address={address['PROMETHEUS']}",
-                                   "--log.level=warn"], 12),
-            Program("alertmanager", [manager, f"--config.file={folder / 'alertmanager.yml'}",
-                                     f"--storage.path={folder / 'alertmanager'}", "--cluster.listen-address=",
-                                     f"--web.listen-address={address['ALERTMANAGER']}", "--log.level=warn"], 12),
-        ]  # fmt: skip
+        targets = {job: at[job.upper()] for job in JOBS}
+        config = {
+            "rules.yml": export.rule_file(rules),
+            "prometheus.yml": export.prometheus_config(targets, str(folder / "rules.yml"), at["ALERTMANAGER"]),
+            "alertmanager.yml": export.alertmanager_config(hook, str(self.data / "run" / "intake.token")),
+        }
+        for name, text in config.items():
+            (folder / name).write_text(text)
+        scraping = [
+            f"--config.file={folder}/prometheus.yml",
+            f"--storage.tsdb.path={folder}/data",
+            "--storage.tsdb.retention.time=1d",
+            f"--web.listen-address={at['PROMETHEUS']}",
+            "--log.level=warn",
+        ]
+        telling = [
+            f"--config.file={folder}/alertmanager.yml",
+            f"--storage.path={folder}/alertmanager",
+            "--cluster.listen-address=",
+            f"--web.listen-address={at['ALERTMANAGER']}",
+            "--log.level=warn",
+        ]
+        return [Program("prometheus", [server, *scraping], 12), Program("alertmanager", [manager, *telling], 12)]
 
 
 @dataclass(frozen=True)
@@ -189,7 +218,7 @@ class Running:
     programs: Sequence[str]
 
     def wait_until_ready(self, workers: Callable[[], int], say: Say) -> None:
-        """Wait until every program runs, the web answers and a worker listens. Raises SreError, naming what does not."""
+        """Wait until every program runs, the web answers and a worker listens. Raises SreError."""
         deadline = monotonic() + READY_WITHIN_S
         checks: list[tuple[str, Callable[[], bool]]] = [
             ("the supervisor", lambda: len(self.stack.supervisor.processes()) == len(self.programs)),
@@ -203,7 +232,9 @@ class Running:
                 if self.process.poll() is not None:
                     raise SreError("supervisord ended.", advice=f"See {self.stack.data / 'log' / 'supervisord.log'}.")
                 if monotonic() > deadline:
-                    raise SreError(f"{name} is not ready after {READY_WITHIN_S:.0f} s.", advice=f"See {self.stack.data / 'log'}.")
+                    raise SreError(
+                        f"{name} is not ready after {READY_WITHIN_S:.0f} s.", advice=f"See {self.stack.data / 'log'}."
+                    )
                 sleep(0.1)
 
     def _runs(self, name: str) -> Callable[[], bool]:

@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Move:
-    """Something was found out or done: the event that moves the incident on, in ``due_in_s`` seconds at the earliest."""
+    """Something was found out or done: the event that moves the incident on, after ``due_in_s`` seconds."""
 
     event: Event
     reason: str
@@ -63,7 +63,9 @@ def diagnose(work: Work) -> Move | Wait:
     if not work.playbooks:
         return Move(Event.NO_CAUSE, "No playbook is for these alerts.")
     if work.incident.service not in work.topology:
-        return Move(Event.NO_CAUSE, f"The catalog knows no service {work.incident.service!r}, so nothing can be looked at.")
+        return Move(
+            Event.NO_CAUSE, f"The catalog knows no service {work.incident.service!r}, so nothing can be looked at."
+        )
     evidence = investigate.look(work.playbooks, work.topology, work.incident.service, work.scene())
     ranked = investigate.rank(investigate.judge(work.playbooks, evidence), work.topology)
     work.keep(evidence, ranked)
@@ -80,6 +82,7 @@ def decide(work: Work) -> Move:
     """Find the first candidate that makes sense, ask the guards about it, and write it down with its undo."""
     if all_clear(work.incident.pk):
         return Move(Event.ALERTS_CLEARED, "All alerts resolved before anything was done.")
+    steps.drop_prepared(work.lease)
     skipped = []
     for candidate in work.candidates():
         try:
@@ -130,11 +133,12 @@ def verify(work: Work) -> Move | Wait:
     step, plan = work.step(), work.playbook().verify
     row = sampling.take(step, step.samples.count(), work.criteria(), work.measurer())
     said = sampling.verdict(step, work.playbook())
+    data = {"number": row.number, "good": row.good, "checks": row.checks}
     if said is None:
-        record.note(work.lease, "sampled", f"Sample {row.number}", {"number": row.number, "good": row.good, "checks": row.checks})
+        record.note(work.lease, "sampled", f"Sample {row.number}: {row.summary}", data)
         return Wait(plan.interval_s)
     verdict, reason = said
-    return Move(Event(verdict.value), reason, {"number": row.number, "good": row.good, "checks": row.checks})
+    return Move(Event(verdict.value), reason, data)
 
 
 def roll_back(work: Work) -> Move:
@@ -204,7 +208,7 @@ def _run(lease: record.Lease) -> Move | Wait:
 
 
 def settle(lease: record.Lease, outcome: Move | Wait) -> float | None:
-    """Write down what a handler found; an incident that ends, or needs people, is told to them in the same transaction."""
+    """Write down what a handler found; in the same transaction, people are told of what ends or needs them."""
     if isinstance(outcome, Wait):
         record.defer(lease, now() + timedelta(seconds=outcome.seconds))
         return outcome.seconds

@@ -48,7 +48,7 @@ def _details(name: str, data: Mapping[str, Any]) -> list[str]:
     if name in ("allowed", "refused", "needs_approval"):
         return [f"{g['guard']}: {g['answer']} – {g['reason']}" for g in data.get("guards", ())]
     if "checks" in data:
-        return [_check(check) for check in data["checks"]]
+        return [_check(check) for check in data["checks"] if name != "sampled" or not check["met"]]
     return []
 
 
@@ -63,6 +63,8 @@ def summary(console: Console, report: Report) -> None:
     style = "bold green" if report.expected else "bold red"
     total = report.stages.get("verified")
     took = f" in {total:.1f} s from the fault" if total is not None else ""
-    console.print(Text(f"{report.experiment}: {report.outcome}{took}, {report.wrong_actions} wrong actions.", style=style))
+    console.print(
+        Text(f"{report.experiment}: {report.outcome}{took}, {report.wrong_actions} wrong actions.", style=style)
+    )
     for problem in report.unexpected:
         console.print(Text(f"  not as expected: {problem}", style="red"))

@@ -18,7 +18,7 @@ FINDINGS_SHOWN = 3
 
 
 def tell(incident_id: int, state: State, event: Event, reason: str) -> None:
-    """Want a ticket when people are needed, and for the record when something was repaired. In the caller's transaction."""
+    """Want a ticket when people are needed, and for the record after a repair. In the caller's transaction."""
     told = Ticket.objects.filter(incident_id=incident_id).exists()
     needs_people = state in (State.ESCALATED, State.AWAITING_APPROVAL)
     repaired = event is Event.FIXED
@@ -31,7 +31,7 @@ def _facts(incident_id: int, state: State, reason: str) -> dict[str, Any]:
     incident = Incident.objects.get(pk=incident_id)
     steps = list(Step.objects.filter(incident_id=incident_id, undoes=None))
     newest = FindingRow.objects.filter(incident_id=incident_id).first()
-    findings = FindingRow.objects.filter(incident_id=incident_id, round=newest.round) if newest else []
+    findings = list(FindingRow.objects.filter(incident_id=incident_id, round=newest.round)) if newest else []
     last = SampleRow.objects.filter(step__incident_id=incident_id).order_by("-pk").first()
     return {
         "title": incident.title,
@@ -39,7 +39,9 @@ def _facts(incident_id: int, state: State, reason: str) -> dict[str, Any]:
         "reason": reason,
         "url": settings.SRE_BASE_URL + reverse("incident", args=[incident_id]),
         "findings": [row.content for row in findings[:FINDINGS_SHOWN]],
-        "steps": [{"says": s.says, "state": s.state, "result": s.result, "action": s.action, "undo": s.undo} for s in steps],
+        "steps": [
+            {"says": s.says, "state": s.state, "result": s.result, "action": s.action, "undo": s.undo} for s in steps
+        ],
         "checks": last.checks if last else [],
         "playbook": steps[-1].playbook if steps else "",
     }

@@ -103,7 +103,8 @@ class Work:
 
     def candidates(self) -> Iterator[Candidate]:
         """What may be tried, likeliest cause first, its playbook's actions from mild to strong, but nothing twice."""
-        tried = set(self.incident.steps.filter(undoes=None).values_list("cause", "target", "action"))
+        steps_tried = self.incident.steps.filter(undoes=None).exclude(state=Step.State.CANCELLED)
+        tried = set(steps_tried.values_list("cause", "target", "action"))
         newest = self.incident.findings.order_by("-round").first()
         for finding in self.incident.findings.filter(round=newest.round) if newest else ():
             target = self.topology.get(finding.service)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Literal, Protocol
+from typing import Protocol
 
 
 class Answer(StrEnum):
@@ -30,13 +30,16 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Policy:
-    """How far an action may go on its own. Patterns are shell-style; ``cooldown_s`` is in seconds."""
+    """How far an action may go on its own: ``mode`` is observe, suggest, approve or auto; any other does not act.
+
+    Patterns are shell-style; ``cooldown_s`` is in seconds.
+    """
 
     name: str
     service: str
     cause: str
     action: str
-    mode: Literal["observe", "suggest", "approve", "auto"]
+    mode: str
     cooldown_s: float
     max_actions: int
 
@@ -91,8 +94,10 @@ class Guard(Protocol):
 
 
 def judge(guards: Iterable[Guard], request: Request, facts: Facts) -> list[Judgement]:
-    """Every guard's judgement, in the guards' order."""
-    return [Judgement(guard.name, *guard.judge(request, facts)) for guard in guards]
+    """Every guard's judgement, in the guards' order. Raises ValueError for an answer that is none."""
+    judged = [(guard.name, *guard.judge(request, facts)) for guard in guards]
+    # A plugin's "deny" that is a plain string has to count as a denial: verdict() compares by identity.
+    return [Judgement(name, Answer(answer), reason) for name, answer, reason in judged]
 
 
 def verdict(judgements: Sequence[Judgement]) -> Judgement:

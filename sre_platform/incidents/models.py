@@ -12,7 +12,9 @@ class Incident(models.Model):
     key = models.CharField(max_length=200)
     service = models.CharField(max_length=200, blank=True)
     title = models.CharField(max_length=300)
-    state = models.CharField(max_length=20, choices=[(s.value, s.value.replace("_", " ")) for s in State], default=State.OPEN)
+    state = models.CharField(
+        max_length=20, choices=[(s.value, s.value.replace("_", " ")) for s in State], default=State.OPEN
+    )
     playbooks = models.JSONField(default=list, help_text="Digests of the playbook versions this incident lives by.")
     opened_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
@@ -24,7 +26,9 @@ class Incident(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["key"], condition=~models.Q(state__in=[s.value for s in ENDED]), name="incident_one_open_per_key"
+                fields=["key"],
+                condition=~models.Q(state__in=[s.value for s in ENDED]),
+                name="incident_one_open_per_key",
             )
         ]
         indexes = [
@@ -45,7 +49,7 @@ class IncidentAlert(models.Model):
 
 
 class TimelineEntry(models.Model):
-    """One thing that happened. Each row's hash covers the row before it, so that nothing can be taken out or changed."""
+    """One thing that happened. Each row's hash covers the row before it, so that a change or a gap shows."""
 
     incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="timeline")
     seq = models.PositiveIntegerField()

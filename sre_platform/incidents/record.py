@@ -19,8 +19,7 @@ from sre_platform.incidents.domain import ENDED, Event, State, after
 from sre_platform.incidents.models import Incident, TimelineEntry
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Lost
-from sre_platform.kernel.redaction import redact
-
+from sre_platform.kernel.redaction import redact, redact_text
 
 LEASE_EXPIRED, STAGE_FAILED = "lease_expired", "stage_failed"
 FAILURES_LOOKED_AT = 200
@@ -80,7 +79,9 @@ def _take(rows: QuerySet[Incident], owner: str, lease_s: float) -> Lease | None:
 
 def failures(lease: Lease) -> int:
     """How often the present stage raised an error or lost its worker, since the state last changed."""
-    entries = TimelineEntry.objects.filter(incident_id=lease.incident_id).order_by("-seq").values_list("name", "to_state")
+    entries = (
+        TimelineEntry.objects.filter(incident_id=lease.incident_id).order_by("-seq").values_list("name", "to_state")
+    )
     since = takewhile(lambda entry: not entry[1], entries[:FAILURES_LOOKED_AT])
     return sum(name in (LEASE_EXPIRED, STAGE_FAILED) for name, _ in since)
 
@@ -154,7 +155,7 @@ def _append(
         name=name,
         from_state=from_state,
         to_state=to_state,
-        reason=reason,
+        reason=redact_text(reason),
         data=redact(dict(data or {})),
         fence=fence,
         previous_hash=last.hash if last else "",

@@ -30,14 +30,14 @@ def receive(source: str, body: bytes) -> Delivery:
 
 def _store(source: str, body: bytes, state: str, fate: str) -> Delivery:
     digest = hashlib.sha256(body).hexdigest()
-    return Delivery.objects.create(
-        source=source, received_at=now(), body=body, digest=digest, state=state, fate=fate
-    )
+    return Delivery.objects.create(source=source, received_at=now(), body=body, digest=digest, state=state, fate=fate)
 
 
 def pending(limit: int) -> Sequence[int]:
     """The oldest deliveries that wait to be digested."""
-    return list(Delivery.objects.filter(state=Delivery.State.PENDING).order_by("id").values_list("id", flat=True)[:limit])
+    return list(
+        Delivery.objects.filter(state=Delivery.State.PENDING).order_by("id").values_list("id", flat=True)[:limit]
+    )
 
 
 @dataclass(frozen=True)

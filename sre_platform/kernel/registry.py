@@ -6,7 +6,7 @@ import pkgutil
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from types import ModuleType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sre_platform.kernel.errors import SreError, Unknown
 
@@ -59,7 +59,7 @@ class Registry(Generic[Plugin]):
             yield importlib.import_module(point.module)
 
 
-def _only_plugin(module: ModuleType):
+def _only_plugin(module: ModuleType) -> Any:
     classes = [
         item
         for name, item in vars(module).items()

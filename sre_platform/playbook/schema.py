@@ -1,4 +1,4 @@
-"""A playbook as written in YAML: its blocks follow the line. Unknown keys are errors that name the nearest known one."""
+"""A playbook as written in YAML: its blocks follow the line. Unknown keys are errors that name the nearest one."""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -98,8 +98,8 @@ class Playbook(Block):
     collect: Sequence[Call] = Field(min_length=1)
     diagnose: Diagnose
     remediate: Sequence[Call] = Field(min_length=1)
-    verify: Verify = Field(default_factory=Verify)
-    ticket: TicketBlock = Field(default_factory=TicketBlock)
+    verify: Verify = Verify()
+    ticket: TicketBlock = TicketBlock()
     proof: Sequence[str] = ()
 
     @field_validator("summary")

@@ -59,6 +59,14 @@ def write(step: Step) -> bool:
     return True
 
 
+@transaction.atomic
+def drop_prepared(lease: Lease) -> None:
+    """Cancel what a former owner prepared for this incident and did not live to record. Raises Lost."""
+    lease.confirm()
+    left = Step.objects.filter(incident_id=lease.incident_id, undoes=None, state=Step.State.PREPARED)
+    left.update(state=Step.State.CANCELLED)
+
+
 def from_prepared(prepared: Prepared, **fields: Any) -> Step:
     """An unsaved step row that holds ``prepared``."""
     return Step(
@@ -73,25 +81,30 @@ def from_prepared(prepared: Prepared, **fields: Any) -> Step:
 def past(but: Step | None = None) -> list[PastAction]:
     """The repairs, except ``but``, that were begun within the last day or that still hold their target. One query."""
     recent = Q(applying_at__gte=now() - timedelta(days=PAST_DAYS)) | Q(state__in=Step.HOLDING)
-    rows = Step.objects.filter(recent, undoes=None).exclude(pk=but.pk if but else None)
+    rows = Step.objects.filter(recent, undoes=None).exclude(pk=but.pk if but and but.pk else 0)
     return [
-        PastAction(row.incident_id, row.target, row.action, row.applying_at or row.prepared_at, row.state in Step.HOLDING)
+        PastAction(
+            row.incident_id, row.target, row.action, row.applying_at or row.prepared_at, row.state in Step.HOLDING
+        )
         for row in rows
     ]
 
 
 def carry_out(step: Step, target: Target, world: World, lease: Lease) -> Carried:
-    """Apply a prepared step, or find out what became of one that somebody else began. Raises Lost."""
+    """Apply a prepared step, or find out what became of one that somebody else began.
+
+    Raises Lost, and SreError when a prepared step could not be begun: nothing was done, so it may be tried again.
+    """
     if step.state == Step.State.APPLIED:
         return Carried(Outcome.DONE, step.result)
+    if step.state == Step.State.FAILED:  # whoever found that out did not live to say so
+        return Carried(Outcome.FAILED, step.result)
     action = ACTIONS.get(step.action)
+    if step.state == Step.State.PREPARED and (changed := _changed(action, step, target, world)):
+        return _fail(step, lease, changed)
     try:
-        if step.state == Step.State.APPLYING:
-            seen = action.look(target, step.aim, world)
-            if seen is not Seen.NOT_DONE:
-                return _looked(step, lease, seen)
-        elif changed := _changed(action, step, target, world):
-            return _fail(step, lease, changed)
+        if step.state == Step.State.APPLYING and (seen := action.look(target, step.aim, world)) is not Seen.NOT_DONE:
+            return _looked(step, lease, seen)
         _begin(step, lease)
         said = action.apply(target, step.aim, world, lease.confirm)
     except Rejected as error:
@@ -111,10 +124,15 @@ def _looked(step: Step, lease: Lease, seen: Seen) -> Carried:
 
 def _changed(action: Action, step: Step, target: Target, world: World) -> str:
     """Why the stored step no longer fits the world, or the empty string: preconditions are read at the last moment."""
-    fresh = action.prepare(target, action.Params(**step.params), world)
+    try:
+        fresh = action.prepare(target, action.Params(**step.params), world)
+    except Rejected as error:
+        return str(error)
     if dict(fresh.aim) == step.aim:
         return ""
-    return f"{step.target} has changed since the step was prepared, which was: {step.says}. Now it would be: {fresh.says}."
+    return (
+        f"{step.target} has changed since the step was prepared, which was: {step.says}. Now it would be: {fresh.says}."
+    )
 
 
 def _begin(step: Step, lease: Lease) -> None:

@@ -4,6 +4,7 @@ Crash rules: filing is a row in the transaction that ends the incident. Deliveri
 key, so dying between a call and its note costs one repeated call and never a second ticket.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -60,7 +61,7 @@ def deliver(ticket_id: int) -> None:
     except SreError as error:
         _try_later(ticket, error)
         return
-    settled = Ticket.objects.filter(pk=ticket.pk, wanted=ticket.wanted)
+    settled = Ticket.objects.filter(pk=ticket.pk, wanted=ticket.wanted, closing=ticket.closing)
     settled.update(due_at=None, trouble="")
 
 
@@ -71,10 +72,15 @@ def _bring(ticket: Ticket, system: TicketSystem) -> None:
         _note(ticket, actual=Ticket.State.OPEN, reference=reference, url=url)
         append(ticket.incident_id, "ticket_opened", f"Ticket {reference} at {ticket.system}: {url}", _facts(ticket))
     if ticket.closing:
-        system.comment(ticket.reference, f"{ticket.key}-{ticket.wanted}", ticket.closing)
+        system.comment(ticket.reference, _comment_key(ticket), ticket.closing)
     if ticket.wanted == Ticket.State.CLOSED and ticket.actual == Ticket.State.OPEN:
         system.close(ticket.reference)
         _note(ticket, actual=Ticket.State.CLOSED)
+
+
+def _comment_key(ticket: Ticket) -> str:
+    """The same text is the same comment; an incident that is escalated after a second approval says something new."""
+    return f"{ticket.key}-{ticket.wanted}-{hashlib.sha256(ticket.closing.encode()).hexdigest()[:12]}"
 
 
 def _note(ticket: Ticket, **values: str) -> None:

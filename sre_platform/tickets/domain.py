@@ -31,7 +31,7 @@ class TicketSystem(Protocol):
 def compose(incident: Mapping[str, Any]) -> str:
     """The body in Markdown: what happened, the cause with its evidence, what was done, what was measured.
 
-    ``incident`` holds ``title, url, state, reason, findings, steps, samples`` as JSON-like values.
+    ``incident`` holds ``title, url, state, reason, findings, steps, checks`` as JSON-like values.
     """
     parts = [
         f"**{incident['title']}** is **{incident['state']}**. {incident['reason']}",
@@ -57,7 +57,8 @@ def _finding(rank: int, finding: Mapping[str, Any]) -> str:
 
 def _step(step: Mapping[str, Any]) -> str:
     result = f" {step['result']}" if step["result"] else ""
-    return f"- {step['says']}: {step['state']}.{result} Undo: `{step['action']} {step['undo']}`."
+    undo = "It cannot be undone." if step["undo"] is None else f"Undo: `{step['action']} {step['undo']}`."
+    return f"- {step['says']}: {step['state']}.{result} {undo}"
 
 
 def _check(check: Mapping[str, Any]) -> str:

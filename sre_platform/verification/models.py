@@ -22,3 +22,10 @@ class SampleRow(models.Model):
     def as_value(self) -> list[Checked]:
         """The checked criteria."""
         return [Checked(c["name"], c["value"], c["op"], c["threshold"], c["missing"]) for c in self.checks]
+
+    @property
+    def summary(self) -> str:
+        """How many criteria were met, in words."""
+        marks = [check["met"] for check in self.checks]
+        unknown = f", {marks.count(None)} not measured" if None in marks else ""
+        return f"{marks.count(True)} of {len(marks)} criteria met{unknown}."

@@ -1,4 +1,4 @@
-"""Taking samples: measure all criteria once and store what was seen. Measuring changes nothing, so a crash costs a sample."""
+"""Taking samples: measure all criteria once and store what was seen. A crash costs one sample."""
 
 from collections.abc import Sequence
 

@@ -28,7 +28,7 @@ class GoGoroutines:
         seconds_apart: float = Field(1.0, gt=0, le=5)
 
     def collect(self, target: Target, scene: Scene, params: Params) -> Evidence:  # noqa: ARG002
-        """Counts first. The plain dumps come before the leak profile, which marks goroutines and drops their minutes."""
+        """Count first. The plain dumps come before the leak profile, which marks goroutines and drops their minutes."""
         if not target.pprof_url:
             raise Unavailable(f"The catalog names no pprof_url for {target.service}.")
         summary = _fetch(target, "goroutine?debug=1")

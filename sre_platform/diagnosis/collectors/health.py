@@ -36,7 +36,11 @@ def _probe(url: str, timeout_s: float) -> dict[str, Any]:
     started = monotonic()
     try:
         answer = http.request(
-            "GET", url, timeout=(timeout_s, timeout_s), deadline_s=timeout_s, max_bytes=ANSWER_BYTES,
+            "GET",
+            url,
+            timeout=(timeout_s, timeout_s),
+            deadline_s=timeout_s,
+            max_bytes=ANSWER_BYTES,
             raise_for_status=False,
         )
     except Unavailable as error:

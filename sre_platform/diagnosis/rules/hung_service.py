@@ -23,13 +23,13 @@ class HungService:
             return None
         said = probes[-1]["said"] or f"status {probes[-1]['status']}"
         because = [
-            f"{service}: process {process.data['pid']} runs, but {len(probes)} of {len(probes)} health checks failed: {said}"
+            f"{service}: process {process.data['pid']} runs, but all of {len(probes)} health checks failed: {said}"
         ]
         stuck = _stuck(evidence.get("go_goroutines"))
         if stuck:
             because.append(
-                f"{stuck.bucket.count} goroutines wait in {stuck.bucket.state} at {stuck.site}, {stuck.growth} more than in"
-                " the dump before."
+                f"{stuck.bucket.count} goroutines wait in {stuck.bucket.state} at {stuck.site},"
+                f" {stuck.growth} more than in the dump before."
             )
         return Finding(
             cause="hung_service",
@@ -38,7 +38,9 @@ class HungService:
             confidence=WITH_PLACE if stuck else WITHOUT_PLACE,
             evidence="growth" if stuck else "probe",
             because=because,
-            advice=["Find who holds the lock: a holder that waits for I/O or a channel, or a missing Unlock."] if stuck else [],
+            advice=["Find who holds the lock: a holder that waits for I/O or a channel, or a missing Unlock."]
+            if stuck
+            else [],
             state=stuck.bucket.state if stuck else "",
             site=stuck.site if stuck else None,
             created_by=stuck.bucket.created_by if stuck else None,

@@ -24,8 +24,13 @@ class ProcessDown:
             evidence="probe",
             state=data["state"],
             because=[
-                f"{service}: its supervisor says {data['state']} for {data['down_s']} s (exit status"
-                f" {data['exit_status']}), and does not start it again by itself.",
+                f"{service}: its supervisor says {data['state']} for {data['down_s']} s, {_ended(data['exit_status'])},"
+                " and does not start it again by itself.",
             ],
             advice=[f"Look at the last lines of {service}'s log for why it ended."],
         )
+
+
+def _ended(status: int) -> str:
+    """How it ended; supervisord has no exit status, and says -1, for a process that a signal ended."""
+    return "ended by a signal" if status < 0 else f"ended with status {status}"

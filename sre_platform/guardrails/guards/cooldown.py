@@ -12,5 +12,7 @@ class Cooldown:
         if policy is None or not same:
             return Answer.ALLOW, f"{request.action} has not been done on {request.target} lately."
         ago = (facts.now - max(same)).total_seconds()
-        said = f"{request.action} was done on {request.target} {ago:.0f} s ago; its cooldown is {policy.cooldown_s:g} s."
+        said = (
+            f"{request.action} was done on {request.target} {ago:.0f} s ago; its cooldown is {policy.cooldown_s:g} s."
+        )
         return (Answer.DENY if ago < policy.cooldown_s else Answer.ALLOW), said

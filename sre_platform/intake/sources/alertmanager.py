@@ -65,7 +65,7 @@ class Alertmanager:
         document = _json_object(body)
         if document.get("version") != "4":
             given = json.dumps(document.get("version"))[:40]
-            raise Malformed(f'The body\'s version is {given}; this endpoint takes Alertmanager\'s webhook version "4".')
+            raise Malformed(f"The body's version is {given}; this endpoint takes Alertmanager's webhook version \"4\".")
         try:
             return [_value(alert) for alert in _Body.model_validate(document).alerts]
         except ValidationError as error:

@@ -11,7 +11,7 @@ MAX_PAGES = 10
 
 
 class GithubIssues:
-    """GitHub issues by REST. Settings: SRE_GITHUB_REPO (owner/name), SRE_GITHUB_TOKEN, SRE_GITHUB_API (default: public).
+    """GitHub issues by REST. Set SRE_GITHUB_REPO (owner/name) and SRE_GITHUB_TOKEN; SRE_GITHUB_API for an own server.
 
     GitHub cannot create an issue "unless it exists", so a label named after the key is looked for first; comments
     carry an invisible marker. Source: https://docs.github.com/rest/issues
@@ -44,9 +44,13 @@ class GithubIssues:
     def _call(self, method: str, path: str, body: dict[str, object] | None = None):
         repo, token = os.environ.get("SRE_GITHUB_REPO", ""), os.environ.get("SRE_GITHUB_TOKEN", "")
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo) or not token:
-            raise Rejected("GitHub issues are not configured.", advice="Set SRE_GITHUB_REPO=owner/name and SRE_GITHUB_TOKEN.")
+            raise Rejected(
+                "GitHub issues are not configured.", advice="Set SRE_GITHUB_REPO=owner/name and SRE_GITHUB_TOKEN."
+            )
         base = os.environ.get("SRE_GITHUB_API", "https://api.github.com").rstrip("/")
         headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": API_VERSION}
         headers["Authorization"] = f"Bearer {token}"
-        answer = http.request(method, f"{base}/repos/{repo}{path}", json=body, headers=headers, max_bytes=4 * 1024 * 1024)
+        answer = http.request(
+            method, f"{base}/repos/{repo}{path}", json=body, headers=headers, max_bytes=4 * 1024 * 1024
+        )
         return answer.json()

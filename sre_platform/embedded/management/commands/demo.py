@@ -101,7 +101,9 @@ embedded evaluator."""
         return _new_password()
 
     def _greet(self, stack: Stack, password: str) -> None:
-        self.console.print(f"[bold]The platform is up[/] at {stack.url('WEB')}, sign in as [bold]sre[/] / [bold]{password}[/]")
+        self.console.print(
+            f"[bold]The platform is up[/] at {stack.url('WEB')}, sign in as [bold]sre[/] / [bold]{password}[/]"
+        )
         source = "Prometheus and Alertmanager" if stack.alerting == "prometheus" else "the embedded evaluator"
         self.console.print(f"Alerts come from {source}; logs are in {stack.data / 'log'}.\n")
 
@@ -117,7 +119,9 @@ embedded evaluator."""
         return report
 
     def _stay(self, stack: Stack, running: Running) -> None:
-        self.console.print(f"\nIt stays up until Ctrl-C. Look at {stack.url('WEB')}, and break more: make drill NAME=...")
+        self.console.print(
+            f"\nIt stays up until Ctrl-C. Look at {stack.url('WEB')}, and break more: make drill NAME=..."
+        )
         while running.process.poll() is None:
             sleep(0.5)
 

@@ -7,7 +7,7 @@ from sre_platform.intake import tokens
 
 class Command(BaseCommand):
     help = (
-        "Make the bearer token with which a sender (Alertmanager, a deploy pipeline) may call the webhooks, and print it."
+        "Make the bearer token with which a sender (Alertmanager, a pipeline) may call the webhooks, and print it."
         " It is shown once and kept as a hash; making it again under the same name replaces it."
     )
 

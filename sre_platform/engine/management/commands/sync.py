@@ -23,7 +23,9 @@ code is then 1."""
         return super().create_parser(*args, formatter_class=RawDescriptionHelpFormatter, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--playbooks", type=Path, default=settings.BASE_DIR / "playbooks", help="the folder to read")
+        parser.add_argument(
+            "--playbooks", type=Path, default=settings.BASE_DIR / "playbooks", help="the folder to read"
+        )
         parser.add_argument("--catalog", type=Path, action="append", default=[], metavar="FILE")
 
     def handle(self, *_: Any, playbooks: Path, catalog: list[Path], **__: Any) -> None:

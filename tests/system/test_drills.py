@@ -1,0 +1,43 @@
+"""Every experiment against the real stack: real services, real faults, real repairs."""
+
+import pytest
+
+from sre_platform.chaos import experiment
+from tests.system.stack import HOME, Stack
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(200)]
+STAGES = ["detected", "received", "diagnosed", "decided", "acted", "verified"]
+EXPERIMENTS = experiment.names(HOME / "experiments")
+CONTROLS = [name for name in EXPERIMENTS if name.startswith("controls/")]
+
+
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name not in CONTROLS])
+def test_a_fault_is_healed_by_the_right_action_for_the_right_reason(stack: Stack, name: str) -> None:
+    code, report, progress = stack.drill(name)
+    expect = experiment.load(experiment.find(HOME / "experiments", name))[1]
+    assert (code, report["outcome"], report["unexpected"]) == (0, "healed", []), progress
+    assert report["wrong_actions"] == 0
+    assert [(action["action"], action["target"]) for action in report["actions"]] == [(expect.action, expect.service)]
+    times = [report["stages"][stage] for stage in STAGES]
+    assert times == sorted(times)
+    assert report["verification"]
+    assert all(check["met"] for check in report["verification"])
+    assert report["ticket"]["actual"] in ("open", "closed")
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_negative_control_ends_with_no_action(stack: Stack, name: str) -> None:
+    steps = stack.rows("select count(*) from remediation_step")
+    code, report, progress = stack.drill(name)
+    assert (code, report["outcome"], report["actions"]) == (0, "no_action", []), progress
+    assert stack.rows("select count(*) from remediation_step") == steps
+
+
+def test_an_alert_that_resolved_before_anybody_looked_is_on_record(stack: Stack) -> None:
+    _, report, progress = stack.drill("controls/resolved-before-looked")
+    [incident] = report["incidents"]
+    ended = stack.rows("select state from incidents_incident where id = ?", incident)
+    names = [name for (name,) in stack.rows("select name from incidents_timelineentry where incident_id = ?", incident)]
+    assert ended == [("resolved",)], progress
+    assert "alerts_cleared" in names
+    assert "cause_found" not in names
