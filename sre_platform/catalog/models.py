@@ -20,7 +20,9 @@ class Service(models.Model):
     health_url = models.URLField(blank=True)
     pprof_url = models.URLField(blank=True, help_text="Ends in /debug/pprof.")
     process = models.CharField(max_length=200, blank=True, help_text="The program's name at the process supervisor.")
-    release_link = models.CharField(max_length=500, blank=True, help_text="The link that points to the running release.")
+    release_link = models.CharField(
+        max_length=500, blank=True, help_text="The link that points to the running release."
+    )
     releases_dir = models.CharField(max_length=500, blank=True, help_text="The folder that holds one folder a release.")
     depends_on = models.JSONField(default=list, blank=True)
     objectives = models.JSONField(default=list, blank=True)

@@ -61,7 +61,8 @@ def load(path: Path) -> tuple[dict[str, Any], Expect]:
         raise Malformed(f"{path}: controls are code that runs unguarded, and are not allowed.")
     if unknown := sorted(set(map(str, document)) - KEYS):
         # Chaos Toolkit runs probes that it finds in ``configuration``, and reads the environment for ``secrets``.
-        raise Malformed(f"{path}: {', '.join(unknown)} is not allowed in an experiment; known are: {', '.join(sorted(KEYS))}.")
+        known = ", ".join(sorted(KEYS))
+        raise Malformed(f"{path}: {', '.join(unknown)} is not allowed in an experiment; known are: {known}.")
     for activity in _activities(document):
         _check(path, activity)
     return document, _expect(path, document)

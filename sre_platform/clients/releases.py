@@ -27,11 +27,14 @@ def available(folder: str) -> list[str]:
 def switch(link: str, folder: str, release: str) -> None:
     """Point ``link`` to ``release`` in one step: whoever looks sees the old release or the new one, never none.
 
-    Raises Rejected when ``folder`` holds no such release.
+    Raises Rejected when ``folder`` holds no such release, or when the link may not be changed; then it is as it was.
     """
     if release not in available(folder):
         raise Rejected(f"There is no release {release!r} in {folder}; known are: {', '.join(available(folder))}.")
     fresh = Path(f"{link}.next")
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(Path(folder) / release)
-    os.replace(fresh, link)
+    try:
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(Path(folder) / release)
+        os.replace(fresh, link)
+    except OSError as error:
+        raise Rejected(f"The release link cannot be changed: {error}.") from error

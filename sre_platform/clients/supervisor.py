@@ -7,7 +7,7 @@ import xml.parsers.expat
 import xmlrpc.client
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from sre_platform.clients import http
 from sre_platform.kernel.errors import Malformed, Rejected, Unavailable
@@ -38,9 +38,8 @@ class Supervisor:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        self._auth = (parts.username or "", parts.password or "") if parts.username else None
-        host = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname or ""
-        self._url = urlunsplit((parts.scheme, host, "/RPC2", "", "")) if url else ""
+        self._auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+        self._url = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], "/RPC2", "", "")) if url else ""
 
     def process(self, name: str) -> Process:
         """The state of one process. Raises Rejected for an unknown name, Unavailable when nobody answers."""
