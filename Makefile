@@ -19,6 +19,9 @@ drill: .venv/lab ## run one experiment against the running demo: make drill NAME
 test: .venv/dev .venv/lab ## run all tests; SHORT=1 leaves out the repeated drills
 	@$(BIN)/python -m pytest $(if $(SHORT),-m "not slow") $(ARGS)
 
+bench: .venv/dev .venv/lab ## how fast the loop is: ROUNDS=10 drills against the real stack, into var/bench.json
+	@$(BIN)/python -m tests.benchmarks.drills $(or $(ROUNDS),10)
+
 check: .venv/dev ## lint, types, layers
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
 	@SRE_SECRET_KEY=check $(BIN)/python manage.py makemigrations --check --dry-run

@@ -24,7 +24,7 @@ elif "$python" -m pip --version >/dev/null 2>&1; then
 else
     fail "There is no pip: install the package python3-venv (or python3-pip), then run this again."
 fi
-install() { pip install --quiet --disable-pip-version-check --only-binary=:all: "$@"; }
+install() { pip install -qq --disable-pip-version-check --only-binary=:all: "$@"; }
 
 if [ "$1" != --lab ]; then
     echo "installing $1 into .venv"

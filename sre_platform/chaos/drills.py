@@ -17,12 +17,14 @@ from typing import IO, Any
 from django.conf import settings
 
 from sre_platform.chaos import experiment
+from sre_platform.chaos.lab import from_environment
 from sre_platform.chaos.models import Drill
 from sre_platform.chaos.scoring import Happened, Report, score
 from sre_platform.diagnosis.models import FindingRow
 from sre_platform.incidents.models import Incident, TimelineEntry
 from sre_platform.kernel.clock import now
-from sre_platform.kernel.errors import Unavailable
+from sre_platform.kernel.errors import SreError, Unavailable
+from sre_platform.kernel.orphans import signalled_with_parent
 from sre_platform.tickets.models import Ticket
 
 POLL_S = 0.2
@@ -47,6 +49,7 @@ def run(name: str, show: Show) -> Report:
     """Run the experiment called ``name`` against the running stack. Raises SreError when it cannot be run."""
     path = experiment.find(settings.BASE_DIR / "experiments", name)
     _, expect = experiment.load(path)
+    _refuse_without_a_stack()
     with _alone():
         drill = Drill.objects.create(experiment=name, started_at=now())
         journal = _follow(drill, path, expect.timeout_s, show)
@@ -56,6 +59,14 @@ def run(name: str, show: Show) -> Report:
     drill.report, drill.journal = report.as_json(), journal
     drill.save(force_update=True)
     return report
+
+
+def _refuse_without_a_stack() -> None:
+    lab = from_environment()
+    try:
+        lab.supervisor.processes()
+    except SreError as error:
+        raise Unavailable("The stack is not running.", advice="Start it with `make demo`.") from error
 
 
 @contextmanager
@@ -84,7 +95,8 @@ def _follow(drill: Drill, path: Path, timeout_s: float, show: Show) -> dict[str,
             if ended:
                 return journal
             if monotonic() > deadline:
-                raise Unavailable(f"The experiment did not end within {timeout_s:g} s.")
+                show(News(timeout_s, "overdue", f"The experiment did not end within {timeout_s:g} s.", {}))
+                return {}
             sleep(POLL_S)
 
 
@@ -96,7 +108,13 @@ def _runner(path: Path) -> Iterator[tuple[subprocess.Popen[bytes], IO[str]]]:
     command = [sys.executable, "-m", "sre_platform.chaos.runner", str(path)]
     with output.open("wb") as written, output.with_suffix(".log").open("wb") as errors, output.open() as read:
         process = subprocess.Popen(  # noqa: S603 our own module, no shell
-            command, cwd=settings.BASE_DIR, env=passed, stdout=written, stderr=errors, start_new_session=True
+            command,
+            cwd=settings.BASE_DIR,
+            env=passed,
+            stdout=written,
+            stderr=errors,
+            start_new_session=True,
+            preexec_fn=signalled_with_parent(signal.SIGUSR1),  # noqa: PLW1509 nothing in it but one system call
         )
         try:
             yield process, read

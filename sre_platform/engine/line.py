@@ -144,6 +144,8 @@ def verify(work: Work) -> Move | Wait:
 def roll_back(work: Work) -> Move:
     """Take back what did not help; the next candidate may then be tried."""
     step, target = work.step(), work.target()
+    if step.state == step.State.UNDONE:
+        return Move(Event.ROLLED_BACK, "It was taken back; whoever did it did not live to say so.")
     if not step.needs_undo:
         return Move(Event.ROLLED_BACK, "Nothing had been done that would have to be taken back.")
     try:

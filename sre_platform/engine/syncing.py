@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from pydantic import BaseModel, ConfigDict
@@ -22,6 +21,7 @@ from sre_platform.guardrails.models import RemediationPolicy
 from sre_platform.kernel.errors import Malformed, Unknown
 from sre_platform.kernel.registry import Registry
 from sre_platform.playbook import library
+from sre_platform.playbook.reading import read_yaml
 from sre_platform.playbook.schema import Call, Playbook, parse_playbook
 from sre_platform.remediation.steps import ACTIONS
 
@@ -51,19 +51,30 @@ def _unknown(registry: Registry[Any], calls: Sequence[Call]) -> Iterator[str]:
 def sync_playbooks(folder: Path) -> tuple[list[str], list[str]]:
     """Put every playbook below ``folder`` in force; returns what changed and what was refused, a sentence each."""
     changed, refused = [], []
+    seen: dict[str, str] = {}  # the file that each playbook of this run came from, by the playbook's name
     for path in sorted(folder.rglob("*.yaml")):
         source = str(path.relative_to(folder.parent))
         try:
-            if said := _sync_playbook(path.read_text(), source):
+            if said := _sync_playbook(_text(path, source), source, seen):
                 changed.append(said)
-        except (Malformed, UnicodeDecodeError) as error:
+        except Malformed as error:
             refused.append(f"{error} The last good version stays in force.")
     return changed, refused
 
 
-def _sync_playbook(text: str, source: str) -> str:
-    if wrong := list(problems(parse_playbook(text, source))):
+def _text(path: Path, source: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Malformed(f"{source} is not UTF-8: byte {error.start} cannot be read.") from error
+
+
+def _sync_playbook(text: str, source: str, seen: dict[str, str]) -> str:
+    playbook = parse_playbook(text, source)
+    if wrong := list(problems(playbook)):
         raise Malformed(f"{source}: {'; '.join(wrong)}")
+    if seen.setdefault(playbook.name, source) != source:
+        raise Malformed(f"{source}: {seen[playbook.name]} is called {playbook.name} already.")
     row, is_new = library.store(text, source)
     return f"{row} is in force, from {source}." if is_new else ""
 
@@ -80,10 +91,15 @@ class CatalogFile(BaseModel):
 @transaction.atomic
 def sync_catalog(path: Path, variables: Mapping[str, str] = os.environ) -> list[str]:
     """Write what a catalog file says, all of it or nothing; returns a sentence for each kind. Raises Malformed."""
+    content, _ = read_yaml(_text(path, str(path)), str(path))
     try:
-        document = CatalogFile.model_validate(_expand(yaml.safe_load(path.read_text()), path, variables))
-    except (yaml.YAMLError, BadShape) as error:
-        raise Malformed(f"{path} is not a catalog file: {' '.join(str(error).split())}") from error
+        document = CatalogFile.model_validate(_expand(content, path, variables))
+    except RecursionError as error:
+        raise Malformed(f"{path} holds an alias that contains itself.") from error
+    except BadShape as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the document"
+        raise Malformed(f"{path} is not a catalog file: {where}: {first['msg'].lower()}.") from error
     kinds = [
         (Service, ("name",), document.services),
         (AlertRule, ("name", "service"), document.alert_rules),
@@ -108,16 +124,26 @@ def _variable(name: str, path: Path, variables: Mapping[str, str]) -> str:
 
 
 def _sync_rows(path: Path, model: type[models.Model], key: Sequence[str], entries: Sequence[Mapping[str, Any]]) -> str:
-    known = {field.name for field in model._meta.get_fields()}
+    known, changed = {field.name for field in model._meta.concrete_fields if not field.primary_key}, 0
     for entry in entries:
         if unknown := sorted(set(entry) - known):
             raise Malformed(f"{path}: {model._meta.verbose_name} has no {', '.join(unknown)}.")
         row = model._default_manager.filter(**{name: entry.get(name) for name in key}).first() or model()
-        for name, value in entry.items():
-            setattr(row, name, value)
-        try:
-            row.full_clean()
-        except ValidationError as error:
-            raise Malformed(f"{path}: {model._meta.verbose_name} {entry.get('name')}: {error.messages[0]}") from error
-        row.save()
-    return f"{len(entries)} {model._meta.verbose_name_plural} from {path.name}."
+        changed += _write(path, row, entry)
+    return f"{len(entries)} {model._meta.verbose_name_plural} from {path.name}, {changed} of them changed."
+
+
+def _write(path: Path, row: models.Model, entry: Mapping[str, Any]) -> bool:
+    """Bring a row to what the file says; False when it is so already."""
+    if row.pk and all(getattr(row, name) == value for name, value in entry.items()):
+        return False
+    for name, value in entry.items():
+        setattr(row, name, value)
+    if isinstance(row, AlertRule) and row.pk:
+        row.version += 1
+    try:
+        row.full_clean()
+    except ValidationError as error:
+        raise Malformed(f"{path}: {row._meta.verbose_name} {entry.get('name')}: {error.messages[0]}") from error
+    row.save()
+    return True

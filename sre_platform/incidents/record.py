@@ -87,8 +87,9 @@ def failures(lease: Lease) -> int:
 
 
 def wake(incident_id: int) -> None:
-    """Make an incident that has not ended due now (its alerts have changed)."""
-    Incident.objects.filter(pk=incident_id).exclude(state__in=ENDED).update(due_at=now())
+    """Make an incident due now, its alerts having cleared, unless something was done: verification keeps its time."""
+    before_action = [State.OPEN, State.DIAGNOSED, State.AWAITING_APPROVAL]
+    Incident.objects.filter(pk=incident_id, state__in=before_action).update(due_at=now())
 
 
 def defer(lease: Lease, until: datetime) -> None:

@@ -13,13 +13,12 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
-from rich.status import Status
 
 from sre_platform.chaos import drills, probes
 from sre_platform.chaos.scoring import Report
 from sre_platform.detection.models import enabled_rules
 from sre_platform.embedded.lab_build import build
-from sre_platform.embedded.stack import Running, Stack, stop_running
+from sre_platform.embedded.stack import Running, Say, Stack, stop_running
 from sre_platform.engine import tasks
 from sre_platform.engine.show import Follower, summary
 from sre_platform.intake import tokens
@@ -68,9 +67,10 @@ embedded evaluator."""
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             with self.console.status("preparing") as status:
-                password = self._prepare(stack, status)
+                say = status.update if self.console.is_terminal else self._say
+                password = self._prepare(stack, say)
                 running = stack.start(enabled_rules())
-                running.wait_until_ready(tasks.workers, status.update)
+                running.wait_until_ready(tasks.workers, say)
             self._greet(stack, password)
             report = None if options["no_drill"] else self._drill(options)
             if options["once"]:
@@ -89,12 +89,16 @@ embedded evaluator."""
         stack.save()
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | stack.environment() | {PLANNED: "1"})  # noqa: S606
 
+    def _say(self, what: str) -> None:
+        """Progress where nobody looks at a terminal: a line each."""
+        self.console.print(f"... {what}")
+
     @staticmethod
-    def _prepare(stack: Stack, status: Status) -> str:
+    def _prepare(stack: Stack, say: Say) -> str:
         """Build the lab, bring the database up to date, and return the password of the user ``sre``."""
         lab = settings.BASE_DIR / "experiments" / "lab"
-        build(lab, stack.data / "lab", stack.data / "go", status.update)
-        status.update("preparing the database")
+        build(lab, stack.data / "lab", stack.data / "go", say)
+        say("preparing the database")
         call_command("migrate", verbosity=0)
         call_command("sync", catalog=[lab / "catalog.yaml"], stdout=StringIO())
         tokens.issue("embedded", stack.secrets["SRE_INTAKE_TOKEN"])

