@@ -2,7 +2,9 @@
 
 from django.contrib import admin
 from django.contrib.auth import views as auth
+from django.templatetags.static import static
 from django.urls import path
+from django.views.generic import RedirectView
 
 from sre_platform.web import hooks, pages, stream
 
@@ -20,5 +22,6 @@ urlpatterns = [
     path("hooks/changes", hooks.changes, name="hook-changes"),
     path("login/", auth.LoginView.as_view(template_name="login.html"), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
+    path("favicon.ico", RedirectView.as_view(url=static("web/mark.svg"))),
     path("admin/", admin.site.urls),
 ]

@@ -1,8 +1,18 @@
-"""Settings that tests need, before Django reads any: a secret, a place of their own, and no demo's left-over file."""
+"""Settings that tests need, before Django reads any: a secret, a place of their own, and no demo's left-over file.
+
+pytest-django reads a DJANGO_SETTINGS_MODULE of pyproject.toml before any conftest, so it stands here and not there.
+"""
 
 import os
 import tempfile
 
+import django
+from django.conf import settings
+
 os.environ["SRE_SECRET_KEY"] = "only-for-tests"
 os.environ["SRE_DATA"] = tempfile.mkdtemp(prefix="sre-tests-")
 os.environ["SRE_ENV_FILE"] = "/nonexistent"
+os.environ["DJANGO_SETTINGS_MODULE"] = "sre_platform.settings"
+# A file, because threads of one process do not wait for each other in SQLite's memory databases.
+settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = str(settings.SRE_DATA / "test.sqlite3")
+django.setup()

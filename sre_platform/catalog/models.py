@@ -34,6 +34,8 @@ class Service(models.Model):
         return self.name
 
     def clean(self) -> None:
+        if not isinstance(self.depends_on, list) or not all(isinstance(name, str) for name in self.depends_on):
+            raise ValidationError({"depends_on": "Must be a list of services' names."})
         try:
             _CRITERIA.validate_python(self.objectives)
         except BadShape as error:

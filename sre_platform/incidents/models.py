@@ -27,7 +27,7 @@ class Incident(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["key"],
-                condition=~models.Q(state__in=[s.value for s in ENDED]),
+                condition=~models.Q(state__in=sorted(s.value for s in ENDED)),
                 name="incident_one_open_per_key",
             )
         ]

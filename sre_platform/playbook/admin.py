@@ -5,7 +5,8 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
 from sre_platform.kernel.errors import Malformed
 from sre_platform.playbook import library
@@ -36,10 +37,11 @@ class PlaybookForm(forms.ModelForm):
     class Meta:
         model = PlaybookVersion
         fields = ["text"]
+        help_texts = {"text": "Saving makes a new version. Incidents under way keep the one they were opened with."}
         widgets = {"text": forms.Textarea(attrs={"rows": 36, "cols": 110, "class": "yaml", "spellcheck": "false"})}
 
     def clean_text(self) -> str:
-        text = self.cleaned_data["text"].replace("\r\n", "\n")
+        text = self.cleaned_data["text"].replace("\r\n", "\n") + "\n"  # the field has stripped the last one
         try:
             name = parse_playbook(text).name
         except Malformed as error:
@@ -72,6 +74,11 @@ class PlaybookVersionAdmin(Kept):
             setattr(obj, field.attname, getattr(row, field.attname))
         if change and not is_new:
             messages.warning(request, f"{row} says exactly this already, so no new version was made.")
+
+    def response_change(self, request: HttpRequest, obj: PlaybookVersion) -> HttpResponse:
+        """To the new version, where Django would go on with the row that was opened."""
+        answer = super().response_change(request, obj)
+        return redirect("admin:playbook_playbookversion_change", obj.pk) if "_continue" in request.POST else answer
 
     @admin.action(description="Put this text in force again, as the newest version", permissions=["change"])
     def put_in_force(self, request: HttpRequest, rows: QuerySet[PlaybookVersion]) -> None:

@@ -2,11 +2,15 @@
 
 import hashlib
 
+import structlog
 from django.db import transaction
 from django.db.models import Max
 
+from sre_platform.kernel.errors import Malformed
 from sre_platform.playbook.models import PlaybookVersion
 from sre_platform.playbook.schema import Playbook, parse_playbook
+
+log = structlog.get_logger()
 
 
 def digest(text: str) -> str:
@@ -32,13 +36,25 @@ def store(text: str, source: str) -> tuple[PlaybookVersion, bool]:
 
 
 def for_alert(alertname: str, service: str) -> dict[str, Playbook]:
-    """The playbooks in force that are for this alert, by digest, in order of name."""
+    """The playbooks in force that are for this alert, by digest, in order of name.
+
+    One that an older version of the platform stored and this one cannot read is left out and logged: an alert has to
+    become an incident whatever the library holds.
+    """
     rows = PlaybookVersion.objects.filter(in_force=True).order_by("name")
-    books = {row.digest: row.as_value() for row in rows}
+    books = {row.digest: book for row in rows if (book := _value_or_none(row))}
     return {key: book for key, book in books.items() if book.wants(alertname, service)}
 
 
+def _value_or_none(row: PlaybookVersion) -> Playbook | None:
+    try:
+        return row.as_value()
+    except Malformed as error:
+        log.error("playbook_left_out", playbook=str(row), reason=str(error))
+        return None
+
+
 def frozen(digests: list[str]) -> dict[str, Playbook]:
-    """The playbooks of these digests, in the order given, in force or not. Two queries never: one."""
+    """The playbooks of these digests, in the order given, in force or not, in one query. Raises Malformed."""
     rows = {row.digest: row for row in PlaybookVersion.objects.filter(digest__in=digests).order_by("version")}
     return {key: rows[key].as_value() for key in digests}

@@ -7,15 +7,19 @@ from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from sre_platform.kernel.errors import Malformed
 from sre_platform.kernel.sli import Sli
+from sre_platform.playbook.reading import read_yaml
+
+LONGEST_S = 24 * 3600.0  # of any wait that a playbook may ask for
 
 
 class Block(BaseModel):
     """Every block is frozen and refuses what it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -24,7 +28,8 @@ class Block(BaseModel):
             if key not in cls.model_fields:
                 near = get_close_matches(str(key), cls.model_fields, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(cls.model_fields)}."
-                raise ValueError(f"unknown key {key!r}: {hint}")
+                said = f"unknown key {key!r}: {hint}"
+                raise PydanticCustomError("unknown_key", "{said}", {"said": said, "key": key})
         return data
 
 
@@ -41,7 +46,7 @@ class Call(Block):
             return {"name": data}
         if isinstance(data, Mapping) and len(data) == 1 and "name" not in data:
             [(name, params)] = data.items()
-            return {"name": name, "params": params or {}}
+            return {"name": name, "params": {} if params is None else params}
         return data
 
 
@@ -75,8 +80,8 @@ class Verify(Block):
     ``inconclusive_limit`` that could not be measured, unverified.
     """
 
-    initial_delay_s: float = Field(1.0, ge=0)
-    interval_s: float = Field(1.0, gt=0)
+    initial_delay_s: float = Field(1.0, ge=0, le=LONGEST_S)
+    interval_s: float = Field(1.0, gt=0, le=LONGEST_S)
     count: int = Field(3, ge=1)
     failure_limit: int = Field(20, ge=0)
     inconclusive_limit: int = Field(10, ge=0)
@@ -92,7 +97,7 @@ class TicketBlock(Block):
 class Playbook(Block):
     """One failure: how it is recognised, proven, repaired and checked. ``proof`` names experiments that prove it."""
 
-    name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=100)
     summary: str
     match: Match
     collect: Sequence[Call] = Field(min_length=1)
@@ -118,11 +123,7 @@ class Playbook(Block):
 
 def parse_playbook(text: str, source: str = "playbook") -> Playbook:
     """Read one playbook. Raises Malformed with ``source``, the line, the place in the document and what is wrong."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise Malformed(f"{source} is not YAML: {' '.join(str(error).split())}") from error
+    document, node = read_yaml(text, source)
     try:
         return Playbook.model_validate(document)
     except ValidationError as error:
@@ -132,7 +133,8 @@ def parse_playbook(text: str, source: str = "playbook") -> Playbook:
 def _explain(source: str, node: yaml.Node | None, error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"]) or "the document"
     message = error["msg"].removeprefix("Value error, ")
-    return f"{source}:{_line(node, error['loc'])}: {where}: {message}"
+    key = [error["ctx"]["key"]] if error["type"] == "unknown_key" else []
+    return f"{source}:{_line(node, [*error['loc'], *key])}: {where}: {message}"
 
 
 def _line(node: yaml.Node | None, path: Sequence[str | int]) -> int:
@@ -140,10 +142,11 @@ def _line(node: yaml.Node | None, path: Sequence[str | int]) -> int:
     line = node.start_mark.line + 1 if node else 1
     for part in path:
         if isinstance(node, yaml.MappingNode):
-            node = next((value for key, value in node.value if key.value == part), None)
+            key, node = next((pair for pair in node.value if pair[0].value == str(part)), (None, None))
+            line = key.start_mark.line + 1 if key else line
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
             node = node.value[part]
+            line = node.start_mark.line + 1
         else:
             break
-        line = node.start_mark.line + 1 if node else line
     return line

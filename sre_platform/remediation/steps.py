@@ -179,6 +179,7 @@ def begin_undo(step: Step, target: Target, world: World) -> Step:
     return undo
 
 
+@transaction.atomic
 def undone(step: Step) -> None:
     """The undo of ``step`` was applied: both let go of the target."""
     Step.objects.filter(pk=step.pk, state=Step.State.UNDOING).update(state=Step.State.UNDONE)

@@ -69,7 +69,7 @@ class Wire:
                     if answer.drip and wire._stopping.wait(answer.drip):
                         return
 
-            do_GET = do_POST = do_PUT = answer  # noqa: N815
+            do_GET = do_POST = do_PUT = do_PATCH = answer  # noqa: N815
 
             def handle(self) -> None:
                 with suppress(OSError):  # the client has hung up, which some tests make it do

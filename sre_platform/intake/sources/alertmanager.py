@@ -15,6 +15,7 @@ from sre_platform.kernel.clock import parse_rfc3339
 from sre_platform.kernel.errors import Malformed
 
 MAX_LABELS = 200
+SHOWN = 80  # characters of a label's name in an error: the sender chose them
 _NEVER = 1  # Alertmanager writes year 1 for "has not ended"
 
 
@@ -104,7 +105,7 @@ def _no_constant(name: str) -> NoReturn:
 
 def _sentence(error: ValidationError) -> str:
     first, rest = error.errors()[0], error.error_count() - 1
-    where = ".".join(str(part) for part in first["loc"])
+    where = ".".join(str(part)[:SHOWN] for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ").removeprefix("Field ").lower()
     more = f" (and {rest} more)" if rest else ""
     return f"In Alertmanager's webhook body, {where}: {message}{more}."

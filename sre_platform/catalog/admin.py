@@ -1,0 +1,24 @@
+from django.contrib import admin
+
+from sre_platform.catalog.models import Change, Service
+
+
+@admin.register(Service)
+class ServiceAdmin(admin.ModelAdmin):
+    list_display = ["name", "owner", "process", "depends_on", "metrics_url", "pprof_url"]
+    list_filter = ["owner"]
+    search_fields = ["name", "owner", "process"]
+    fieldsets = [
+        (None, {"fields": ["name", "owner", "depends_on"]}),
+        ("Where it is seen", {"fields": ["metrics_url", "health_url", "pprof_url"]}),
+        ("How it is handled", {"fields": ["process", "release_link", "releases_dir"]}),
+        ("What its users are owed", {"fields": ["objectives"]}),
+    ]
+
+
+@admin.register(Change)
+class ChangeAdmin(admin.ModelAdmin):
+    list_display = ["at", "service", "kind", "before", "after", "by"]
+    list_filter = ["kind", "service"]
+    search_fields = ["service", "before", "after", "by"]
+    date_hierarchy = "at"

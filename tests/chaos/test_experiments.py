@@ -1,0 +1,104 @@
+"""Every experiment that we ship can run, breaks what it says, and expects what can come of it."""
+
+import importlib
+import inspect
+from typing import Any
+
+import pytest
+import yaml
+from chaoslib.experiment import ensure_experiment_is_valid
+from django.conf import settings
+
+from sre_platform.chaos import experiment
+from sre_platform.playbook.schema import parse_playbook
+from sre_platform.remediation.steps import ACTIONS
+
+FOLDER = settings.BASE_DIR / "experiments"
+NAMES = experiment.names(FOLDER)
+PLAYBOOKS = [parse_playbook(path.read_text(), path.name) for path in (settings.BASE_DIR / "playbooks").rglob("*.yaml")]
+SERVICES = [row["name"] for row in yaml.safe_load((FOLDER / "lab" / "catalog.yaml").read_text())["services"]]
+
+
+def loaded(name: str):
+    return experiment.load(experiment.find(FOLDER, name))
+
+
+def activities(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*document["steady-state-hypothesis"]["probes"], *document["method"], *document.get("rollbacks", [])]
+
+
+def test_there_are_experiments_and_negative_controls():
+    assert {"orders/goroutine-leak", "payments/bad-release", "payments/hung", "payments/killed"} <= set(NAMES)
+    assert [name for name in NAMES if loaded(name)[1].outcome == "no_action"] == [
+        name for name in NAMES if name.startswith("controls/")
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_chaos_toolkit_takes_it(name):
+    ensure_experiment_is_valid(loaded(name)[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_functions_take_the_arguments_that_it_gives(name):
+    for activity in activities(loaded(name)[0]):
+        provider = activity["provider"]
+        function = getattr(importlib.import_module(provider["module"]), provider["func"])
+        inspect.signature(function).bind(**provider.get("arguments", {}))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_takes_back_what_it_breaks(name):
+    document, _ = loaded(name)
+    broken = {a["provider"]["module"] for a in document["method"] if a["provider"]["func"] == "inject"}
+    restored = {a["provider"]["module"] for a in document.get("rollbacks", []) if a["provider"]["func"] == "restore"}
+    assert broken - {"sre_platform.chaos.faults.nothing"} == restored
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_users_have_to_be_well_before_and_after(name):
+    [probe] = loaded(name)[0]["steady-state-hypothesis"]["probes"]
+    assert (probe["provider"]["func"], probe["tolerance"]) == ("users_are_well", True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_it_expects_can_come_of_it(name):
+    document, expect = loaded(name)
+    if expect.outcome != "healed":
+        assert (expect.cause, expect.service, expect.action) == ("", "", "")
+        return
+    assert name.startswith(f"{expect.service}/")
+    assert expect.service in SERVICES
+    assert expect.action in ACTIONS.names()
+    waits = sum(a["provider"].get("arguments", {}).get("timeout_s", 0) for a in document["method"])
+    assert waits < expect.timeout_s
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if loaded(name)[1].site])
+def test_the_place_that_it_expects_is_there(name):
+    file, _, line = loaded(name)[1].site.rpartition(":")
+    text = (FOLDER / file).read_text().splitlines()[int(line) - 1]
+    wanted = {"orders/goroutine-leak": "answers <- answer", "payments/hung": "t.mu.Lock()"}
+    assert text.strip() == wanted[name]
+
+
+def test_the_leak_is_broken_on_purpose():
+    file, _, line = loaded("orders/goroutine-leak")[1].site.rpartition(":")
+    before = (FOLDER / file).read_text().splitlines()[: int(line)]
+    assert any("Broken on purpose" in text for text in before[-20:])
+
+
+@pytest.mark.parametrize("book", PLAYBOOKS, ids=lambda book: book.name)
+def test_every_playbook_is_proven_by_experiments_that_expect_one_of_its_actions(book):
+    assert book.proof
+    for name in book.proof:
+        assert loaded(name)[1].action in [call.name for call in book.remediate]
+
+
+def test_every_fault_module_is_a_drop_in():
+    folder = settings.BASE_DIR / "sre_platform" / "chaos" / "faults"
+    for path in sorted(set(folder.glob("*.py")) - {folder / "__init__.py"}):
+        module = importlib.import_module(f"sre_platform.chaos.faults.{path.stem}")
+        assert module.__doc__
+        assert module.inject.__doc__
+        assert module.restore.__doc__

@@ -1,0 +1,190 @@
+"""What each collector sees of a healthy service and of a broken one, and that it says so when it cannot see."""
+
+import threading
+from time import monotonic
+
+import pytest
+
+from sre_platform.catalog.domain import Target
+from sre_platform.diagnosis.collectors import go_goroutines, health
+from sre_platform.diagnosis.investigate import COLLECTORS
+from sre_platform.kernel.errors import Malformed, Rejected, SreError, TooLarge, Unavailable
+from sre_platform.kernel.sli import Sli
+from sre_platform.playbook.schema import Criterion
+from tests.diagnosis.scene import Says, collect, deploy, scene
+from tests.fakes.supervisor import supervising
+from tests.fakes.wire import Answer, serving
+from tests.recordings import FOLDER
+
+LEAK = FOLDER / "go" / "leak"
+ERRORS = Criterion(name="share of errors", sli=Sli("gauge", "bad"), op="<=", threshold=0.02)
+
+
+def test_all_collectors_are_registered():
+    assert COLLECTORS.names() == ["go_goroutines", "health", "process", "recent_changes", "sli_window"]
+
+
+@pytest.mark.parametrize(
+    ("name", "lacks"),
+    [
+        ("go_goroutines", "pprof_url"),
+        ("health", "health_url"),
+        ("process", "process"),
+        ("sli_window", "objectives"),
+    ],
+)
+def test_what_the_catalog_does_not_name_is_said_and_not_guessed(name, lacks):
+    with pytest.raises(Unavailable, match=f"The catalog names no {lacks} for payments"):
+        collect(name, Target("payments"))
+
+
+class Pprof:
+    """A Go service's /debug/pprof, with the recorded dumps of a leak."""
+
+    def __init__(self, total=128, leak_profile=True):
+        self.total, self.leak_profile, self.asked = total, leak_profile, []
+
+    def __call__(self, call):
+        profile = call.path.removeprefix("/debug/pprof/")
+        self.asked.append(profile)
+        if profile == "goroutine?debug=1":
+            text = (LEAK / "goroutine_debug1.txt").read_text()
+            return Answer(200, text.replace("total 128", f"total {self.total}").encode())
+        if profile == "goroutine?debug=2":
+            first = self.asked.count(profile) == 1
+            return Answer(200, (LEAK / ("earlier.txt" if first else "goroutine.txt")).read_bytes())
+        if profile == "goroutineleak?debug=1" and self.leak_profile:
+            return Answer(200, (LEAK / "goroutineleak.txt").read_bytes())
+        return Answer(404, b"Unknown profile")
+
+
+def dumps(pprof):
+    with serving(pprof) as wire:
+        return collect("go_goroutines", Target("orders", pprof_url=f"{wire.url}/debug/pprof"), seconds_apart=0.05)
+
+
+def test_goroutines_are_counted_first_and_the_leak_profile_comes_last():
+    pprof = Pprof()
+    evidence = dumps(pprof)
+    assert pprof.asked == ["goroutine?debug=1", "goroutine?debug=2", "goroutine?debug=2", "goroutineleak?debug=1"]
+    assert {name: len(text) for name, text in evidence.texts.items()} == {
+        name: len((LEAK / f"{name}.txt").read_text()) for name in ("earlier", "goroutine", "goroutineleak")
+    }
+    assert evidence.data["seconds_apart"] >= 0.05
+    assert (evidence.data["full"], evidence.data["first_count"]) == (True, 128)
+
+
+def test_too_many_goroutines_are_never_dumped_one_by_one():
+    at_limit, above = Pprof(go_goroutines.FULL_DUMP_LIMIT), Pprof(go_goroutines.FULL_DUMP_LIMIT + 1)
+    assert dumps(at_limit).data["full"] is True
+    evidence = dumps(above)
+    assert above.asked == ["goroutine?debug=1", "goroutine?debug=1", "goroutineleak?debug=1"]
+    assert evidence.data["full"] is False
+    assert evidence.texts["earlier"].startswith("goroutine profile: total 20001")
+
+
+def test_a_runtime_without_the_leak_profile_is_no_failure():
+    evidence = dumps(Pprof(leak_profile=False))
+    assert "404" in evidence.data["no_leak_profile"]
+    assert set(evidence.texts) == {"earlier", "goroutine"}
+
+
+def test_an_answer_that_is_no_profile_is_refused():
+    with pytest.raises(Malformed, match="not a goroutine profile"):
+        dumps(lambda _call: Answer(200, b"<html>login</html>"))
+
+
+def test_no_more_is_read_than_the_bound(monkeypatch):
+    monkeypatch.setattr(go_goroutines, "MAX_BYTES", 1000)
+    with pytest.raises(TooLarge, match="more than 1000 bytes"):
+        dumps(lambda _call: Answer(200, b"goroutine profile: total 1\n" + b"x" * 1000))
+
+
+def probes(answer, **params):
+    with serving(answer) as wire:
+        return collect("health", Target("payments", health_url=f"{wire.url}/healthz"), **params).data["probes"]
+
+
+def test_health_of_a_service_that_answers():
+    first, second = probes(Answer(200, b"ok\n"), tries=2)
+    assert (first["ok"], first["status"], first["said"]) == (True, 200, "ok")
+    assert second["ok"]
+    assert 0 <= first["ms"] < 700
+
+
+@pytest.mark.parametrize("status", [500, 503, 404, 302])
+def test_health_that_is_not_well_is_an_answer(status):
+    [probe] = probes(Answer(status, b"x" * 999), tries=1)
+    assert (probe["ok"], probe["status"]) == (False, status)
+    assert len(probe["said"]) == health.SHOWN_CHARACTERS
+
+
+def test_health_that_hangs_is_not_waited_for():
+    ended = threading.Event()
+    began = monotonic()
+    with serving(lambda _call: (ended.wait(5), Answer())[1]) as wire:
+        url = f"{wire.url}/healthz"
+        [one, two] = collect("health", Target("payments", health_url=url), tries=2, timeout_s=0.1).data["probes"]
+        ended.set()
+    assert monotonic() - began < 1
+    assert (one["ok"], one["status"], two["ok"]) == (False, None, False)
+    assert one["ms"] >= 90
+
+
+def test_health_of_nobody():
+    [probe] = collect("health", Target("payments", health_url="http://127.0.0.1:1/"), tries=1).data["probes"]
+    assert (probe["ok"], probe["status"], "refused" in probe["said"]) == (False, None, True)
+
+
+def test_process_that_runs_and_one_that_ended():
+    with supervising("payments") as fake:
+        world, target = scene(supervisor=fake.url), Target("payments", process="payments")
+        up = collect("process", target, world).data
+        assert (up["state"], up["pid"], up["down_s"]) == ("RUNNING", fake.processes["payments"].pid, 0)
+        assert up["up_s"] >= 300
+        fake.processes["payments"].die("EXITED", -1)
+        fake.processes["payments"].since -= 7
+        down = collect("process", target, world).data
+        assert (down["state"], down["exit_status"], down["up_s"]) == ("EXITED", -1, 0)
+        assert 7 <= down["down_s"] <= 9
+
+
+def test_process_that_cannot_be_seen():
+    target = Target("payments", process="payments")
+    with pytest.raises(Unavailable, match="SRE_SUPERVISOR_URL"):
+        collect("process", target)
+    with supervising("orders") as fake, pytest.raises(Rejected, match="BAD_NAME"):
+        collect("process", target, scene(supervisor=fake.url))
+
+
+def test_changes_within_the_time_asked_for(tmp_path):
+    (tmp_path / "current").symlink_to(tmp_path / "v2")
+    target = Target("payments", release_link=str(tmp_path / "current"))
+    data = collect("recent_changes", target, scene(deploy(40), deploy(601)), minutes=10).data
+    assert data["running"] == "v2"
+    [change] = data["changes"]
+    assert (change["before"], change["after"], change["seconds_before"], change["by"]) == ("v1", "v2", 40.0, "ann")
+
+
+def test_changes_of_a_service_without_a_link_or_without_changes():
+    assert collect("recent_changes", Target("payments")).data == {"minutes": 15, "changes": [], "running": ""}
+
+
+@pytest.mark.parametrize(("value", "met"), [(0.01, True), (0.02, True), (0.3, False), (None, None)])
+def test_objectives_as_they_are(value, met):
+    target = Target("payments", objectives=(ERRORS,))
+    [row] = collect("sli_window", target, scene(measurer=Says(value))).data["objectives"]
+    assert (row["name"], row["value"], row["met"]) == ("share of errors", value, met)
+    assert bool(row["missing"]) == (met is None)
+
+
+@pytest.mark.parametrize("name", COLLECTORS.names())
+def test_unknown_parameters_are_refused(name):
+    with pytest.raises(ValueError, match="Extra inputs"):
+        COLLECTORS.get(name).Params(nonsense=1)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/debug/pprof", "ftp://x/debug/pprof"])
+def test_goroutines_of_nobody(url):
+    with pytest.raises(SreError):
+        collect("go_goroutines", Target("payments", pprof_url=url))

@@ -1,0 +1,43 @@
+import pytest
+
+from sre_platform.engine.work import Work
+from sre_platform.guardrails.domain import Answer
+from sre_platform.guardrails.models import RemediationPolicy
+from sre_platform.incidents.domain import State
+from sre_platform.remediation.models import Step
+from tests.fakes.leases import incident, take
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def work():
+    RemediationPolicy.objects.create(name="all", mode="auto", cooldown_s=300, max_actions=1)
+    row = incident(State.APPROVED)
+    return Work(take(row.pk), row, {}, {})
+
+
+def a_step(about, **fields):
+    known = {"cause": "c", "action": "restart_service", "target": "payments", "says": "s", "aim": {}, "undo": {}}
+    return Step(incident=about, **known | fields)
+
+
+def test_what_cannot_be_undone_is_asked_about(work):
+    judgements, said = work.judge(a_step(work.incident, undo=None, irreversible="what it held is gone"))
+    assert (said.answer, said.guard) == (Answer.ASK, "has_undo")
+    assert "what it held is gone" in said.reason
+    assert len(judgements) == 6
+
+
+def test_a_step_is_not_counted_against_itself(work):
+    step = a_step(work.incident)
+    step.save()
+    assert work.judge(step)[1].answer is Answer.ALLOW
+    other = a_step(work.incident, target="orders")
+    assert [j.guard for j in work.judge(other)[0] if j.answer is Answer.DENY] == ["attempt_budget"]
+
+
+def test_what_another_incident_holds_is_denied(work):
+    a_step(incident(State.APPROVED, key="other")).save()
+    denied = [j.guard for j in work.judge(a_step(work.incident))[0] if j.answer is Answer.DENY]
+    assert denied == ["cooldown", "one_per_target"]

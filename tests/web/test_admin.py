@@ -1,0 +1,160 @@
+import pytest
+from django.contrib import admin
+from django.urls import reverse
+
+from sre_platform.catalog.models import Service
+from sre_platform.detection.models import AlertRule
+from sre_platform.guardrails.models import KillSwitch, RemediationPolicy, halted
+from sre_platform.incidents.models import Incident
+from sre_platform.intake import tokens
+from sre_platform.intake.models import Delivery, IntakeToken
+from sre_platform.playbook.library import store
+from sre_platform.playbook.models import PlaybookVersion
+from tests.web import factories
+
+pytestmark = pytest.mark.django_db
+OURS = [model for model in admin.site._registry if model.__module__.startswith("sre_platform.")]
+EDITED = {"Service", "Change", "AlertRule", "PlaybookVersion", "IntakeToken", "RemediationPolicy", "KillSwitch"}
+
+
+def url(model, page: str, *args) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
+def test_every_model_can_be_listed_searched_and_opened(web, model):
+    factories.resolved(), factories.escalated(), store(factories.PLAYBOOK, "tests"), tokens.issue("here")
+    KillSwitch.objects.create(pk=1)
+    assert web.get(url(model, "changelist"), {"q": "payments"}).status_code == 200
+    for row in model.objects.all()[:1]:
+        assert web.get(url(model, "change", row.pk)).status_code == 200
+
+
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
+def test_what_the_platform_wrote_is_not_edited(web, model):
+    factories.resolved()
+    if model.__name__ not in EDITED:
+        assert web.get(url(model, "add")).status_code == 403
+        for row in model.objects.all()[:1]:
+            assert web.post(url(model, "change", row.pk), {}).status_code == 403
+            assert web.post(url(model, "delete", row.pk), {"post": "yes"}).status_code == 403
+
+
+def test_an_incident_leads_to_its_page(web):
+    story = factories.opened()
+    page = web.get(url(Incident, "change", story.incident.pk)).content.decode()
+    assert reverse("incident", args=[story.incident.pk]) in page
+
+
+def test_editing_a_playbook_makes_a_new_version(web):
+    first, _ = store(factories.PLAYBOOK, "tests")
+    text = factories.PLAYBOOK.replace("nobody receives", "nobody reads")
+    answer = web.post(url(PlaybookVersion, "change", first.pk), {"text": text.replace("\n", "\r\n"), "_continue": "1"})
+    old, new = PlaybookVersion.objects.order_by("version")
+    assert (old.pk, old.text, old.in_force) == (first.pk, factories.PLAYBOOK, False)
+    assert (new.version, new.text, new.in_force, new.source) == (2, text, True, "edited by ada")
+    assert answer["Location"] == url(PlaybookVersion, "change", new.pk)
+
+
+def test_saving_a_playbook_unchanged_makes_none(web):
+    first, _ = store(factories.PLAYBOOK, "tests")
+    web.post(url(PlaybookVersion, "change", first.pk), {"text": factories.PLAYBOOK})
+    assert PlaybookVersion.objects.get() == first
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "complaint"),
+    [
+        ("summary", "sumary", "did you mean"),
+        ("goroutine-leak", "other-name", "add another playbook"),
+        ("match: {", "match: [", "YAML"),
+    ],
+)
+def test_a_bad_playbook_is_refused_at_its_field_and_the_old_one_stays(web, before, after, complaint):
+    first, _ = store(factories.PLAYBOOK, "tests")
+    answer = web.post(url(PlaybookVersion, "change", first.pk), {"text": factories.PLAYBOOK.replace(before, after)})
+    [error] = answer.context["adminform"].form.errors["text"]
+    assert complaint in error
+    assert PlaybookVersion.objects.get() == first
+
+
+def test_old_versions_can_be_read_and_put_in_force_again_but_not_edited(web):
+    old, _ = store(factories.PLAYBOOK, "tests")
+    store(factories.PLAYBOOK.replace("receives", "reads"), "tests")
+    assert factories.PLAYBOOK.splitlines()[1] in web.get(url(PlaybookVersion, "change", old.pk)).content.decode()
+    assert web.post(url(PlaybookVersion, "change", old.pk), {"text": "x"}).status_code == 403
+    assert web.post(url(PlaybookVersion, "delete", old.pk), {"post": "yes"}).status_code == 403
+    web.post(url(PlaybookVersion, "changelist"), {"action": "put_in_force", "_selected_action": [old.pk]})
+    newest = PlaybookVersion.objects.get(in_force=True)
+    assert (newest.version, newest.text) == (3, factories.PLAYBOOK)
+
+
+def test_a_new_playbook_is_added_as_version_1(web):
+    web.post(url(PlaybookVersion, "add"), {"text": factories.PLAYBOOK})
+    row = PlaybookVersion.objects.get()
+    assert (row.name, row.version, row.in_force) == ("goroutine-leak", 1, True)
+
+
+def test_a_token_is_revoked_here_but_neither_made_nor_shown(web):
+    tokens.issue("prometheus", "a-token")
+    row = IntakeToken.objects.get()
+    page = web.get(url(IntakeToken, "change", row.pk)).content.decode()
+    assert row.digest not in page
+    assert row.digest not in web.get(url(IntakeToken, "changelist")).content.decode()
+    assert web.get(url(IntakeToken, "add")).status_code == 403
+    web.post(url(IntakeToken, "change", row.pk), {"revoked": "on"})
+    assert tokens.sender("Bearer a-token") is None
+
+
+def test_the_kill_switch_remembers_who_threw_it(web):
+    web.post(url(KillSwitch, "add"), {"on": "on", "reason": "Maintenance"})
+    assert halted() == "Maintenance (by ada)"
+    assert web.get(url(KillSwitch, "add")).status_code == 403
+    web.post(url(KillSwitch, "change", 1), {"reason": "done"})
+    assert halted() == ""
+
+
+def test_policies_services_and_rules_are_edited(web):
+    policy = {
+        "name": "lab",
+        "precedence": 1,
+        "service": "*",
+        "cause": "*",
+        "action": "*",
+        "mode": "auto",
+        "cooldown_s": 1,
+        "max_actions": 2,
+    }
+    web.post(url(RemediationPolicy, "add"), policy)
+    assert RemediationPolicy.objects.get().mode == "auto"
+    web.post(url(Service, "add"), {"name": "payments", "depends_on": '["redis"]', "objectives": "[]"})
+    assert Service.objects.get().depends_on == ["redis"]
+    bad = web.post(url(Service, "add"), {"name": "orders", "depends_on": "[]", "objectives": '[{"x": 1}]'})
+    assert "objectives" in bad.context["adminform"].form.errors
+
+
+def test_an_edited_alert_rule_gets_a_new_version_number(web):
+    fields = {
+        "name": "Queue",
+        "service": "orders",
+        "op": ">",
+        "threshold": "5",
+        "for_s": "0",
+        "severity": "warning",
+        "labels": "{}",
+    }
+    fields |= {"sli": '{"kind": "gauge", "metric": "queue_depth"}', "enabled": "on"}
+    web.post(url(AlertRule, "add"), fields)
+    rule = AlertRule.objects.get()
+    assert rule.version == 1
+    web.post(url(AlertRule, "change", rule.pk), fields | {"threshold": "6"})
+    assert AlertRule.objects.get().version == 2
+    bad = web.post(url(AlertRule, "change", rule.pk), fields | {"sli": '{"kind": "nonsense", "metric": "x"}'})
+    assert "sli" in bad.context["adminform"].form.errors
+
+
+def test_a_delivery_shows_its_body_as_text(web):
+    row = factories.alert().first_delivery
+    Delivery.objects.filter(pk=row.pk).update(body=b'{"a": "<script>"}\xff')
+    page = web.get(url(Delivery, "change", row.pk)).content.decode()
+    assert "&lt;script&gt;" in page

@@ -1,0 +1,228 @@
+import io
+import json
+import socket
+import time
+from datetime import UTC, datetime
+
+import pytest
+from django.core.handlers.asgi import ASGIRequest
+from django.db import DatabaseError, connection, transaction
+from django.test import Client
+
+from sre_platform.catalog.models import Change
+from sre_platform.celery import app
+from sre_platform.engine import tasks
+from sre_platform.intake import tokens
+from sre_platform.intake.models import Delivery, IntakeToken
+from sre_platform.web import hooks
+from sre_platform.web.middleware import POLICY
+from tests.fakes.alertmanager import alert, body
+
+ALERTS, CHANGES = "/hooks/alertmanager", "/hooks/changes"
+CHANGE = {"service": "payments", "at": "2026-11-21T12:00:00Z", "before": "v1", "after": "v2", "by": "ann"}
+LIMIT = 10_000
+
+
+@pytest.fixture
+def broker(monkeypatch):
+    """Makes another broker the one that bells are rung at."""
+
+    def use(url):
+        monkeypatch.setenv("CELERY_BROKER_URL", url)
+        app._after_fork()  # forgets the connections to the one before
+
+    yield use
+    app._after_fork()
+
+
+@pytest.fixture
+def bells(broker):
+    """The bells rung since it was last asked: the task's name and its arguments. Kombu's memory is the broker."""
+    broker("memory://")
+
+    def rung():
+        with app.connection_for_read() as there, there.SimpleQueue("celery") as queue:
+            messages = [queue.get_nowait() for _ in range(len(queue))]
+        return [(message.headers["task"].rpartition(".")[2], *message.payload[0]) for message in messages]
+
+    rung()
+    return rung
+
+
+@pytest.fixture
+def token(transactional_db, settings):
+    settings.SRE_MAX_WEBHOOK_BYTES = settings.DATA_UPLOAD_MAX_MEMORY_SIZE = LIMIT
+    return tokens.issue("tests")
+
+
+@pytest.fixture
+def post(token, bells):
+    """Posts with a valid token, unless another header is given; as a sender without cookies does."""
+    client = Client(enforce_csrf_checks=True, raise_request_exception=False)
+
+    def send(path, content, **headers):
+        content = content if isinstance(content, bytes) else json.dumps(content).encode()
+        headers = {"authorization": f"Bearer {token}"} | headers
+        return client.post(path, content, content_type="application/json", headers=headers)
+
+    return send
+
+
+def error(response):
+    assert list(response.json()) == ["error"]
+    sentence = response.json()["error"]
+    assert sentence.endswith(".")
+    return sentence
+
+
+def test_a_good_webhook_is_stored_then_rung_for_and_accepted(post, bells):
+    text = body(alert())
+    answer = post(ALERTS, text)
+    stored = Delivery.objects.get()
+    assert (answer.status_code, answer.json()) == (202, {"delivery": stored.pk})
+    assert (bytes(stored.body), stored.state) == (text, "pending")
+    assert bells() == [("digest", stored.pk)]
+    assert answer.headers["Content-Security-Policy"] == POLICY
+
+
+def test_what_cannot_be_stored_is_not_accepted_and_nobody_is_rung_for_it(post, bells):
+    def full(execute, sql, *args):
+        if sql.startswith('INSERT INTO "intake_delivery"'):
+            raise DatabaseError("database or disk is full")
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(full):
+        assert post(ALERTS, body(alert())).status_code == 500
+    assert bells() == []
+
+
+def test_nobody_is_rung_before_the_transaction_commits(token, bells):
+    with transaction.atomic():
+        tasks.ring(tasks.digest, 7)
+        assert bells() == []
+    assert bells() == [("digest", 7)]
+
+
+@pytest.mark.parametrize("path", [ALERTS, CHANGES])
+@pytest.mark.parametrize("authorization", ["", "Bearer wrong", "Basic dXNlcjpwYXNz", "{token}", "Bearer {token}x"])
+def test_without_a_valid_token_nothing_is_stored(post, token, path, authorization):
+    answer = post(path, body(alert()), authorization=authorization.format(token=token))
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="intake"'
+    assert "manage.py intake_token" in error(answer)
+    assert not Delivery.objects.exists()
+    assert not Change.objects.exists()
+
+
+def test_a_revoked_token_and_a_replaced_one_are_refused(post, token):
+    IntakeToken.objects.update(revoked=True)
+    assert post(ALERTS, body()).status_code == 401
+    fresh = tokens.issue("tests")
+    assert post(ALERTS, body()).status_code == 401
+    assert post(ALERTS, body(), authorization=f"Bearer {fresh}").status_code == 202
+    assert Delivery.objects.count() == 1
+
+
+def test_a_malformed_body_is_refused_in_one_sentence_and_kept_in_part(post, bells):
+    answer = post(ALERTS, b'{"version": "3"' + b" " * 9000 + b"}")
+    assert answer.status_code == 400
+    assert error(answer).startswith('The body\'s version is "3"; this endpoint takes')
+    stored = Delivery.objects.get()
+    assert (stored.state, stored.fate, len(stored.body)) == ("rejected", error(answer), 4096)
+    assert bells() == []
+
+
+@pytest.mark.parametrize("name", ["alertname" * 900, "\u0000" * 1000])
+def test_the_reason_for_a_refusal_stays_short_whatever_the_sender_wrote(post, name):
+    answer = post(ALERTS, body(alert(annotations={name: 5})))
+    assert answer.status_code == 400
+    assert len(Delivery.objects.get().fate) < 300
+
+
+@pytest.mark.parametrize(("size", "status"), [(LIMIT, 400), (LIMIT + 1, 413)])
+@pytest.mark.parametrize("path", [ALERTS, CHANGES])
+def test_a_body_over_the_limit_is_refused(post, path, size, status):
+    answer = post(path, b"x" * size)
+    assert answer.status_code == status
+    if status == 413:
+        assert error(answer) == f"The body is larger than {LIMIT} bytes."
+        assert not Delivery.objects.exists()
+
+
+def test_a_chunked_body_that_does_not_say_its_size_is_held_to_the_limit_too(token):
+    def chunked(size):
+        headers = [(b"authorization", f"Bearer {token}".encode()), (b"transfer-encoding", b"chunked")]
+        scope = {"type": "http", "method": "POST", "path": ALERTS, "query_string": b"", "headers": headers}
+        return hooks.alertmanager(ASGIRequest(scope, io.BytesIO(b"x" * size))).status_code
+
+    assert [chunked(LIMIT), chunked(LIMIT + 1), chunked(LIMIT * 100)] == [400, 413, 413]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip"])
+def test_a_compressed_body_is_refused(post, encoding):
+    answer = post(ALERTS, body(), content_encoding=encoding)
+    assert (answer.status_code, error(answer)) == (400, "The body must not be compressed.")
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "allowed"),
+    [(ALERTS, "put", "GET, POST"), (ALERTS, "delete", "GET, POST"), (CHANGES, "get", "POST"), (CHANGES, "put", "POST")],
+)
+def test_other_methods_are_refused(client, path, method, allowed):
+    answer = getattr(client, method)(path)
+    assert (answer.status_code, answer.headers["Allow"]) == (405, allowed)
+    assert error(answer).startswith("Use POST ")
+
+
+def test_get_explains_how_to_connect_without_signing_in(client, db):
+    page = client.get(ALERTS)
+    assert page.status_code == 200
+    for said in ("http://testserver/hooks/alertmanager", "send_resolved: true", "manage.py intake_token", "1048576"):
+        assert said in page.text
+
+
+def test_a_broker_that_is_away_costs_little_time_and_never_the_webhook(post, broker):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and never listens
+        broker(f"redis://127.0.0.1:{closed.getsockname()[1]}/0")
+        began = time.monotonic()
+        answers = [post(ALERTS, body(alert(str(n)))).status_code for n in range(3)]
+    assert answers == [202, 202, 202]
+    assert time.monotonic() - began < 2
+    assert Delivery.objects.filter(state="pending").count() == 3, "the sweep will ring for them"
+
+
+def test_a_change_is_stored_once_however_often_it_is_reported(post):
+    answers = [post(CHANGES, CHANGE | more) for more in ({}, {}, {"by": "bob"}, {"at": "2026-11-21T13:00:00+01:00"})]
+    [row] = Change.objects.all()
+    assert [(answer.status_code, answer.json()) for answer in answers] == [(202, {"change": row.pk})] * 4
+    assert (row.service, row.kind, row.before, row.after, row.by) == ("payments", "deploy", "v1", "v2", "ann")
+    assert row.at == datetime(2026, 11, 21, 12, tzinfo=UTC)
+    assert post(CHANGES, CHANGE | {"after": "v3"}).json() != {"change": row.pk}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (b"", "In the change, body: "),
+        (b"\xff", "In the change, body: "),
+        (b"[" * 9000, "In the change, body: "),
+        ([], "In the change, body: "),
+        ({}, "In the change, service: field required."),
+        (CHANGE | {"service": ""}, "In the change, service: "),
+        (CHANGE | {"service": "s" * 101}, "In the change, service: "),
+        (CHANGE | {"at": "2026-11-21T12:00:00"}, "In the change, at: input should have timezone info."),
+        (CHANGE | {"at": "0001-01-01T00:00:00+05:00"}, "In the change, at: "),
+        (CHANGE | {"at": "9999-12-31T23:59:59-05:00"}, "In the change, at: "),
+        (CHANGE | {"at": 1e300}, "In the change, at: "),
+        (CHANGE | {"after": None}, "In the change, after: "),
+        (CHANGE | {"release": "v2"}, "In the change, release: extra inputs are not permitted."),
+        (CHANGE | {"x" * 9000: 1}, "In the change, xxxx"),
+    ],
+)
+def test_a_bad_change_is_refused_in_one_sentence(post, change, said):
+    answer = post(CHANGES, change)
+    assert answer.status_code == 400
+    assert error(answer).startswith(said)
+    assert len(error(answer)) < 300
+    assert not Change.objects.exists()
