@@ -24,8 +24,8 @@ def test_the_demo_heals_the_leak_and_leaves_nothing_behind(alerting: str) -> Non
     assert (report["outcome"], report["cause"]["where"]) == ("healed", "lab/orders/quote_v2.go:35")
     assert "Incident page: http://127.0.0.1:" in done.stderr
     assert running_supervisor(data) == 0
-    ports = [int(url.rpartition(":")[2]) for name, url in read_env_file(data / "run" / "env").items() if name[-4:] == "_URL"
-             and url.startswith("http")]  # fmt: skip
+    urls = [url for url in read_env_file(data / "run" / "env").values() if url.startswith("http://127.0.0.1:")]
+    ports = [int(url.rpartition(":")[2]) for url in urls]
     assert ports
     assert not [port for port in ports if _listens(port)]
 

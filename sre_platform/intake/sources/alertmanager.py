@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from sre_platform.intake.domain import AlertValue
 from sre_platform.kernel.clock import parse_rfc3339
@@ -25,8 +25,14 @@ def _moment(value: Any) -> datetime:
     return parse_rfc3339(value)
 
 
+def _storable(text: str) -> str:
+    """Without NULs and half surrogates, which JSON can say and databases refuse: no alert is lost for one character."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
 Moment = Annotated[datetime, BeforeValidator(_moment)]
-Texts = Annotated[dict[str, str], Field(max_length=MAX_LABELS)]
+Text = Annotated[str, AfterValidator(_storable)]
+Texts = Annotated[dict[Text, Text], Field(max_length=MAX_LABELS)]
 
 
 class _Alert(BaseModel):  # the names are the wire's
@@ -36,8 +42,8 @@ class _Alert(BaseModel):  # the names are the wire's
     annotations: Texts
     startsAt: Moment
     endsAt: Moment
-    generatorURL: str
-    fingerprint: str = Field(min_length=1, max_length=64)
+    generatorURL: Text
+    fingerprint: Text = Field(min_length=1, max_length=64)
 
 
 class _Body(BaseModel):
