@@ -96,6 +96,15 @@ def test_alerts_that_clear_end_it_with_nothing_done(shop, state):
     assert sound(incident)
 
 
+def test_alerts_that_clear_early_do_not_hurry_the_verification(shop):
+    install(shop)
+    incident = drive(fire(), State.REMEDIATED)
+    due = incident.due_at
+    alert("resolved")
+    incident.refresh_from_db()
+    assert (incident.state, incident.due_at) == (State.REMEDIATED, due)
+
+
 def test_the_kill_switch_stops_even_what_was_decided(shop):
     install(shop)
     incident = drive(fire(), State.APPROVED)

@@ -99,6 +99,7 @@ def running(name: str, *words: str, **env: str) -> Iterator[Stack]:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            preexec_fn=_as_a_job_in_the_background,  # noqa: PLW1509 one system call
         )
         try:
             _wait_until_up(demo, data / "log" / "demo.log")
@@ -106,6 +107,11 @@ def running(name: str, *words: str, **env: str) -> Iterator[Stack]:
         finally:
             demo.send_signal(signal.SIGINT)
             demo.wait(60)
+
+
+def _as_a_job_in_the_background() -> None:
+    """A script that says `make demo &` hands SIGINT down ignored; it must end the demo all the same."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _wait_until_up(demo: subprocess.Popen[bytes], log: Path) -> None:

@@ -64,7 +64,8 @@ embedded evaluator."""
         if PLANNED not in os.environ:
             self._plan(options["alerting"])
         stack, running = Stack.load(settings.SRE_DATA), None
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM):  # a shell that starts it with & has SIGINT ignored
+            signal.signal(number, signal.default_int_handler)
         try:
             with self.console.status("preparing") as status:
                 say = status.update if self.console.is_terminal else self._say

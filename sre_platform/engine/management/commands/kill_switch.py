@@ -1,4 +1,5 @@
 import getpass
+import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -15,9 +16,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("state", nargs="?", choices=["on", "off"], help="on: stop everything; off: go on")
         parser.add_argument("--reason", default="", help="why; shown on every page and in every refusal")
+        parser.add_argument("--json", action="store_true", help="print how it stands as one JSON object")
 
-    def handle(self, *_: Any, state: str | None, reason: str, **__: Any) -> None:
+    def handle(self, *_: Any, state: str | None, reason: str, **options: Any) -> None:
         if state:
             set_kill_switch(state == "on", getpass.getuser(), reason)
         why = halted()
+        if options["json"]:
+            self.stdout.write(json.dumps({"stopped": bool(why), "reason": why}))
+            return
         self.stdout.write(f"All automation is stopped: {why}." if why else "Automation is running.")

@@ -1,3 +1,5 @@
+import json
+import sys
 from argparse import RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import Any
@@ -27,14 +29,18 @@ code is then 1."""
             "--playbooks", type=Path, default=settings.BASE_DIR / "playbooks", help="the folder to read"
         )
         parser.add_argument("--catalog", type=Path, action="append", default=[], metavar="FILE")
+        parser.add_argument("--json", action="store_true", help="print what changed and what was refused as JSON")
 
-    def handle(self, *_: Any, playbooks: Path, catalog: list[Path], **__: Any) -> None:
+    def handle(self, *_: Any, playbooks: Path, catalog: list[Path], **options: Any) -> None:
         changed, refused = syncing.sync_playbooks(playbooks)
         for path in catalog:
             try:
                 changed += syncing.sync_catalog(path)
             except (Malformed, OSError) as error:
                 refused.append(str(error))
+        if options["json"]:
+            self.stdout.write(json.dumps({"changed": changed, "refused": refused}))
+            sys.exit(1 if refused else 0)
         for sentence in changed or ["Everything is in force already."]:
             self.stdout.write(sentence)
         if refused:
