@@ -1,4 +1,5 @@
 from django.contrib import admin
+from django.db import models
 
 from sre_platform.catalog.models import Change, Service
 
@@ -8,6 +9,7 @@ class ServiceAdmin(admin.ModelAdmin):
     list_display = ["name", "owner", "process", "depends_on", "metrics_url", "pprof_url"]
     list_filter = ["owner"]
     search_fields = ["name", "owner", "process"]
+    formfield_overrides = {models.URLField: {"assume_scheme": "http"}}  # metrics and pprof are rarely behind TLS
     fieldsets = [
         (None, {"fields": ["name", "owner", "depends_on"]}),
         ("Where it is seen", {"fields": ["metrics_url", "health_url", "pprof_url"]}),

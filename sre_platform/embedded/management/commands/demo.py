@@ -125,7 +125,8 @@ embedded evaluator."""
 
     def _stay(self, stack: Stack, running: Running) -> None:
         self.console.print(
-            f"\nIt stays up until Ctrl-C. Look at {stack.url('WEB')}, and break more: make drill NAME=..."
+            f"\nIt stays up until Ctrl-C. Look at {stack.url('WEB')}, and break more: make drill NAME=...",
+            soft_wrap=True,
         )
         while running.process.poll() is None:
             sleep(0.5)
