@@ -6,6 +6,8 @@ Every variable is listed in docs/settings.md. A missing secret fails at first us
 import os
 from pathlib import Path
 
+import dj_database_url
+
 from sre_platform.kernel.envfile import read_env_file
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -69,17 +71,20 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": env.get("SRE_SQLITE_PATH", str(SRE_DATA / "sre.sqlite3")),
-        "OPTIONS": {
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
-        },
-    }
+SQLITE_OPTIONS = {
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
 }
+DATABASES = {"default": dj_database_url.parse(env.get("SRE_DATABASE_URL") or f"sqlite:///{SRE_DATA}/sre.sqlite3")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS
+else:
+    DATABASES["default"]["OPTIONS"] = {"connect_timeout": 5, "application_name": "sre-platform"}
+    DATABASES["default"] |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
+    if _pool := int(env.get("SRE_DATABASE_POOL", "0")):  # the web's: its requests run in ever new threads
+        DATABASES["default"] |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": False}
+        DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": _pool, "timeout": 10}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LOGIN_URL = "login"

@@ -13,6 +13,7 @@ os.environ["SRE_SECRET_KEY"] = "only-for-tests"
 os.environ["SRE_DATA"] = tempfile.mkdtemp(prefix="sre-tests-")
 os.environ["SRE_ENV_FILE"] = "/nonexistent"
 os.environ["DJANGO_SETTINGS_MODULE"] = "sre_platform.settings"
-# A file, because threads of one process do not wait for each other in SQLite's memory databases.
-settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = str(settings.SRE_DATA / "test.sqlite3")
+if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # A file, because threads of one process do not wait for each other in SQLite's memory databases.
+    settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = str(settings.SRE_DATA / "test.sqlite3")
 django.setup()

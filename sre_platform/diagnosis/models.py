@@ -9,6 +9,7 @@ from django.db import models
 from sre_platform.diagnosis import domain
 from sre_platform.incidents.models import Incident
 from sre_platform.kernel.redaction import redact, redact_text
+from sre_platform.kernel.storable import storable, storable_text
 
 
 class EvidenceRow(models.Model):
@@ -44,8 +45,8 @@ class EvidenceRow(models.Model):
             collector=seen.collector,
             service=seen.service,
             collected_at=seen.collected_at,
-            data=redact(dict(seen.data)),
-            missing=seen.missing,
+            data=storable(redact(dict(seen.data))),
+            missing=storable_text(seen.missing),
             packed_texts=zlib.compress(json.dumps(texts).encode(), level=1) if texts else b"",
         )
 

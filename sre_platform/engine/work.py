@@ -21,6 +21,7 @@ from sre_platform.incidents.models import Incident
 from sre_platform.incidents.record import Lease
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.registry import Registry
+from sre_platform.kernel.storable import storable
 from sre_platform.playbook import library
 from sre_platform.playbook.schema import Criterion, Playbook
 from sre_platform.remediation import steps
@@ -96,7 +97,7 @@ class Work:
                 service=item.finding.service,
                 cause=item.finding.cause,
                 confidence=item.finding.confidence,
-                content=item.finding.as_json(),
+                content=storable(item.finding.as_json()),
             )
             for rank, item in enumerate(ranked, start=1)
         )

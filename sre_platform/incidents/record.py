@@ -20,6 +20,7 @@ from sre_platform.incidents.models import Incident, TimelineEntry
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Lost
 from sre_platform.kernel.redaction import redact, redact_text
+from sre_platform.kernel.storable import storable, storable_text
 
 LEASE_EXPIRED, STAGE_FAILED = "lease_expired", "stage_failed"
 FAILURES_LOOKED_AT = 200
@@ -41,6 +42,10 @@ class Lease:
         """Raise Lost when somebody else has taken over. Asked right before every effect on the world."""
         if not self.row().filter(claimed_until__gt=now()).exists():
             raise Lost(f"Incident {self.incident_id} has been taken over by somebody else.")
+
+    def hold(self) -> None:
+        """As ``confirm``, and nobody can take over before the caller's transaction ends: the update locks the row."""
+        _update(self, fence=self.fence)
 
 
 def due(limit: int) -> list[int]:
@@ -100,7 +105,7 @@ def defer(lease: Lease, until: datetime) -> None:
 @transaction.atomic
 def note(lease: Lease, name: str, reason: str, data: Mapping[str, Any] | None = None) -> None:
     """Add to the timeline without changing the state. Raises Lost."""
-    _update(lease, fence=lease.fence)
+    lease.hold()
     _append(lease.incident_id, name, reason, data, lease.fence)
 
 
@@ -156,8 +161,8 @@ def _append(
         name=name,
         from_state=from_state,
         to_state=to_state,
-        reason=redact_text(reason),
-        data=redact(dict(data or {})),
+        reason=storable_text(redact_text(reason)),
+        data=storable(redact(dict(data or {}))),
         fence=fence,
         previous_hash=last.hash if last else "",
     )

@@ -62,7 +62,7 @@ def write(step: Step) -> bool:
 @transaction.atomic
 def drop_prepared(lease: Lease) -> None:
     """Cancel what a former owner prepared for this incident and did not live to record. Raises Lost."""
-    lease.confirm()
+    lease.hold()
     left = Step.objects.filter(incident_id=lease.incident_id, undoes=None, state=Step.State.PREPARED)
     left.update(state=Step.State.CANCELLED)
 

@@ -21,7 +21,10 @@ class SampleRow(models.Model):
 
     def as_value(self) -> list[Checked]:
         """The checked criteria."""
-        return [Checked(c["name"], c["value"], c["op"], c["threshold"], c["missing"]) for c in self.checks]
+        return [
+            Checked(c["name"], None if c["value"] is None else float(c["value"]), c["op"], c["threshold"], c["missing"])
+            for c in self.checks
+        ]
 
     @property
     def summary(self) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sre_platform.catalog.domain import Topology, objectives, upstream
 from sre_platform.detection.measure import Measurer
 from sre_platform.kernel.clock import now
+from sre_platform.kernel.storable import storable
 from sre_platform.playbook.schema import Criterion, Playbook
 from sre_platform.remediation.models import Step
 from sre_platform.verification.domain import Checked, Sample, Verdict, assess, for_service, good
@@ -30,7 +31,7 @@ def take(step: Step, number: int, wanted: Sequence[Criterion], measurer: Measure
         Checked(criterion.name, seen.value, criterion.op, criterion.threshold, seen.missing)
         for criterion, seen in zip(wanted, measured, strict=True)
     ]
-    checks = [checked.as_json() for checked in sample]
+    checks = [storable(checked.as_json()) for checked in sample]
     return SampleRow.objects.create(step=step, number=number, at=now(), checks=checks, good=good(sample))
 
 

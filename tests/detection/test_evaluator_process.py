@@ -25,7 +25,7 @@ rule.save()
 @pytest.fixture
 def manage(tmp_path):
     """A command line for manage.py, on a database of its own."""
-    changes = {"SRE_SQLITE_PATH": str(tmp_path / "db.sqlite3"), "SRE_ENV_FILE": str(tmp_path / "none")}
+    changes = {"SRE_DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3", "SRE_ENV_FILE": str(tmp_path / "none")}
     changes |= {"SRE_SECRET_KEY": "x" * 50, "SRE_INTAKE_TOKEN": "secret", "SRE_DATA": str(tmp_path)}
     options = {"cwd": ROOT, "env": os.environ | changes, "stderr": subprocess.STDOUT}
 

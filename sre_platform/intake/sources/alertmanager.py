@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from sre_platform.intake.domain import AlertValue
 from sre_platform.kernel.clock import parse_rfc3339
 from sre_platform.kernel.errors import Malformed
+from sre_platform.kernel.storable import storable_text
 
 MAX_LABELS = 200
 SHOWN = 80  # characters of a label's name in an error: the sender chose them
@@ -25,13 +26,8 @@ def _moment(value: Any) -> datetime:
     return parse_rfc3339(value)
 
 
-def _storable(text: str) -> str:
-    """Without NULs and half surrogates, which JSON can say and databases refuse: no alert is lost for one character."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
-
-
 Moment = Annotated[datetime, BeforeValidator(_moment)]
-Text = Annotated[str, AfterValidator(_storable)]
+Text = Annotated[str, AfterValidator(storable_text)]
 Texts = Annotated[dict[Text, Text], Field(max_length=MAX_LABELS)]
 
 
