@@ -21,7 +21,7 @@ REJECTED_BYTES_KEPT = 4096
 def receive(source: str, body: bytes) -> Delivery:
     """Store a webhook. Raises Malformed, having kept the beginning of the body with the reason, when it is none."""
     try:
-        SOURCES.get(source).parse(body)
+        SOURCES.get(source).parse(body, {})
     except Malformed as error:
         _store(source, body[:REJECTED_BYTES_KEPT], Delivery.State.REJECTED, str(error))
         raise
@@ -59,7 +59,7 @@ def claim(delivery_id: int) -> Delivery | None:
 
 def alerts_of(delivery: Delivery) -> list[Digested]:
     """Write the alerts of a claimed delivery. An alert that has resolved never fires again under the same start."""
-    values = SOURCES.get(delivery.source).parse(bytes(delivery.body))
+    values = SOURCES.get(delivery.source).parse(bytes(delivery.body), {})
     return [_upsert(delivery, value) for value in values]
 
 
@@ -67,7 +67,7 @@ def _upsert(delivery: Delivery, value: AlertValue) -> Digested:
     resolved = value.status == "resolved"
     alert, is_new = Alert.objects.get_or_create(
         fingerprint=value.fingerprint,
-        starts_at=value.starts_at,
+        starts_at=value.starts_at or delivery.received_at,
         defaults={
             "name": value.labels.get("alertname", "unnamed")[:200],
             "service": value.labels.get("service", "")[:200],
