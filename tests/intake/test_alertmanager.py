@@ -10,7 +10,9 @@ from sre_platform.intake.sources.alertmanager import Alertmanager
 from sre_platform.kernel.errors import Malformed
 from tests.fakes.alertmanager import alert, body, document
 
-parse = Alertmanager().parse
+
+def parse(text):
+    return Alertmanager().parse(text, {})
 
 
 def refusal(text: bytes) -> str:
