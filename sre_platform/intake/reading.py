@@ -39,7 +39,8 @@ def read_json(body: bytes) -> Any:
         raise Malformed("The body is nested too deeply.") from error
     except ValueError as error:
         raise Malformed(f"The body is not JSON: {str(error)[:_SAID]}.") from error
-    _refuse_depth(document)
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH:  # else it cannot be deeper, and need not be looked at
+        _refuse_depth(document)
     # A NUL or half a surrogate pair can only come from an escape: JSON and UTF-8 have no other way to write one.
     return _storable_texts(document) if b"\\u" in body else document
 

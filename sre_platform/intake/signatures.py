@@ -34,7 +34,7 @@ def read_secret(ref: str) -> bytes:
     """The secret behind ``env:NAME`` or ``file:/path`` (its last newline is left out). Raises Unavailable."""
     check_ref(ref)
     kind, _, name = ref.partition(":")
-    secret = os.environ.get(name, "").encode() if kind == "env" else _file(Path(name))
+    secret = os.fsencode(os.environ.get(name, "")) if kind == "env" else _file(Path(name))
     if not secret:
         raise Unavailable(f"The secret {ref} is empty or cannot be read, so no signature can be checked.")
     return secret
@@ -44,7 +44,7 @@ def _file(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(_MAX_BYTES).rstrip(b"\r\n")
-    except OSError:
+    except (OSError, ValueError):
         return b""
 
 

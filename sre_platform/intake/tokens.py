@@ -74,7 +74,7 @@ def share_mapping(row: IntakeToken) -> None:
 
 
 def _add(row: IntakeToken, token: str | None, keep: int) -> str:
-    """Store ``row``; of its sender's valid tokens, ``keep`` stay. Locks before it counts: two may rotate at once."""
+    """Store ``row``; ``keep`` of its sender's tokens are then valid. Locks before it counts: two may rotate at once."""
     check(row)
     token = token or secrets.token_urlsafe(32)
     row.digest = _digest(token)
@@ -83,8 +83,9 @@ def _add(row: IntakeToken, token: str | None, keep: int) -> str:
         list(same.select_for_update())
         IntakeToken.objects.filter(digest=row.digest).delete()
         row.save()
-        kept = same.filter(_valid(now())).order_by("-pk").values_list("pk", flat=True)[:keep]
-        same.exclude(pk__in=list(kept)).update(revoked=True)
+        others = same.exclude(pk=row.pk)
+        kept = others.filter(_valid(now())).order_by("-pk").values_list("pk", flat=True)[: keep - 1]
+        others.exclude(pk__in=list(kept)).update(revoked=True)
         share_mapping(row)
     forget()
     return token

@@ -189,5 +189,5 @@ def _at(document: Any, path: str) -> Any:
         elif isinstance(document, list) and key.isascii() and key.isdigit() and len(key) < 10:
             document = document[int(key)] if int(key) < len(document) else None
         else:
-            return UNDATED
+            return None
     return document
