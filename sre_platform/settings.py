@@ -23,6 +23,11 @@ SRE_LEASE_S = float(env.get("SRE_LEASE_S", "30"))
 SRE_MAX_WEBHOOK_BYTES = int(env.get("SRE_MAX_WEBHOOK_BYTES", str(1024 * 1024)))
 SRE_TICKET_SYSTEMS = env.get("SRE_TICKET_SYSTEMS", "local").split(",")
 SRE_LOG_LEVEL = env.get("SRE_LOG_LEVEL", "INFO")
+SRE_ALERTMANAGER_URL = env.get("SRE_ALERTMANAGER_URL", "").rstrip("/")
+SRE_ALARM_URL = env.get("SRE_ALARM_URL", "")
+SRE_ALARM_TOKEN = env.get("SRE_ALARM_TOKEN", "")
+SRE_ALARM_ALERTMANAGER_URL = env.get("SRE_ALARM_ALERTMANAGER_URL", "").rstrip("/")
+env.setdefault("PROMETHEUS_MULTIPROC_DIR", str(SRE_DATA / "run" / "metrics"))  # read when prometheus_client is imported
 
 SECRET_KEY = env.get("SRE_SECRET_KEY", "")
 DEBUG = env.get("SRE_DEBUG", "") == "1"

@@ -10,9 +10,10 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from sre_platform.celery import app
-from sre_platform.engine import digestion, line
+from sre_platform.engine import digestion, heartbeats, line, tracing
 from sre_platform.incidents import record
 from sre_platform.intake.receive import pending
+from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Unavailable
 from sre_platform.tickets import desk
 
@@ -24,7 +25,9 @@ log = structlog.get_logger()
 @app.task
 def digest(delivery_id: int) -> None:
     """Turn a delivery into alerts and incidents."""
-    for incident_id in digestion.digest(delivery_id):
+    touched = digestion.digest(delivery_id)
+    tracing.received(delivery_id, touched)
+    for incident_id in touched:
         ring(advance, incident_id)
 
 
@@ -41,7 +44,9 @@ def advance(incident_id: int) -> None:
 @app.task
 def deliver(ticket_id: int) -> None:
     """Bring a ticket to what is wanted."""
-    desk.deliver(ticket_id)
+    began = now()
+    if incident_id := desk.deliver(ticket_id):
+        tracing.ticket(incident_id, ticket_id, began)
 
 
 @app.task
@@ -52,6 +57,7 @@ def sweep() -> None:
     for incident_id in record.due(BATCH):
         ring(advance, incident_id)
     ring_tickets()
+    heartbeats.beat("sweep")
 
 
 def ring_tickets() -> None:
@@ -69,7 +75,13 @@ def _ring(task: Task, row_id: int, in_s: float) -> None:
     try:
         task.apply_async((row_id,), countdown=in_s or None)
     except OperationalError as error:
-        log.warning("bell_not_rung", task=task.name, row=row_id, reason=str(error))
+        log.warning("bell_not_rung", task=task.name, **about(task, row_id), reason=str(error))
+
+
+def about(task: Task, row_id: int | None = None) -> dict[str, int]:
+    """The log field that says what a task's argument is: ``delivery``, ``incident`` or ``ticket``; none for the sweep."""
+    field = {digest.name: "delivery", advance.name: "incident", deliver.name: "ticket"}.get(task.name)
+    return {field: row_id} if field and row_id is not None else {}
 
 
 def workers() -> int:
