@@ -71,6 +71,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "sre_platform.web.context.automation",
+                "sre_platform.web.context.alarms",
             ]
         },
     }

@@ -1,7 +1,7 @@
 """What the platform counts about itself. It stands in ``clients`` because every room that counts may import it.
 
-Each process counts into files of its own in $PROMETHEUS_MULTIPROC_DIR, named by host and pid, and ``/metrics`` adds them
-up; so nothing is lost when a process dies, and containers that all have pid 1 do not meet. Counting never raises.
+Each process counts into files of its own in $PROMETHEUS_MULTIPROC_DIR, named by host and pid, and ``/metrics`` adds
+them up; so nothing is lost when a process dies, and containers that all have pid 1 do not meet. Counting never raises.
 """
 
 import os
@@ -27,7 +27,7 @@ def _who() -> str:
 
 
 def _folder() -> str:
-    """The folder to count in, made when it is missing; empty when it cannot be written: then this process counts alone."""
+    """The folder to count in, made when missing; empty when it cannot be written: this process then counts alone."""
     folder = os.environ.get(FOLDER, "")
     try:
         if folder:
@@ -41,11 +41,13 @@ values.ValueClass = values.MultiProcessValue(_who) if _folder() else values.Mute
 _own = CollectorRegistry()
 _FATES = Counter("sre_alert_fates", "Alerts by what became of them.", ["fate"], registry=_own)
 _DELIVERIES = Counter("sre_deliveries", "Webhooks by source and HTTP status.", ["source", "answer"], registry=_own)
-_STAGES = Histogram(
-    "sre_stage_seconds", "From claim to settle.", ["stage", "outcome"], registry=_own, buckets=SECONDS
+_STAGES = Histogram("sre_stage_seconds", "From claim to settle.", ["stage", "outcome"], registry=_own, buckets=SECONDS)
+_EXPIRED = Counter(
+    "sre_lease_expired", "Stages taken over from a worker that did not finish.", ["state"], registry=_own
 )
-_EXPIRED = Counter("sre_lease_expired", "Stages taken over from a worker that did not finish.", ["state"], registry=_own)
-_ACTIONS = Counter("sre_actions", "Repairs and their undoing by what became of them.", ["action", "outcome"], registry=_own)
+_ACTIONS = Counter(
+    "sre_actions", "Repairs and their undoing by what became of them.", ["action", "outcome"], registry=_own
+)
 _RECONCILED = Counter("sre_reconciled", "Differences that reconciliation has found.", ["kind"], registry=_own)
 
 

@@ -44,7 +44,9 @@ def _deliveries() -> Iterator[GaugeMetricFamily]:
     rows = Delivery.objects.filter(state=Delivery.State.PENDING).order_by("id")
     oldest = rows.values_list("received_at", flat=True).first()
     waiting = rows.values("pk")[:COUNTED_AT_MOST].count()
-    yield GaugeMetricFamily("sre_pending_deliveries", f"Webhooks to be digested, counted to {COUNTED_AT_MOST}.", waiting)
+    yield GaugeMetricFamily(
+        "sre_pending_deliveries", f"Webhooks to be digested, counted to {COUNTED_AT_MOST}.", waiting
+    )
     yield GaugeMetricFamily("sre_pending_age_seconds", "Age of the oldest of them.", _age_s(oldest))
 
 
@@ -74,5 +76,6 @@ def _heartbeats() -> Iterator[GaugeMetricFamily]:
 
 def _alarms() -> Iterator[GaugeMetricFamily]:
     """O(open alarms): at most one for each check."""
-    yield GaugeMetricFamily("sre_alarms", "Alarms about the platform itself.", Alarm.objects.filter(ended_at=None).count())
-
+    yield GaugeMetricFamily(
+        "sre_alarms", "Alarms about the platform itself.", Alarm.objects.filter(ended_at=None).count()
+    )

@@ -58,7 +58,7 @@ class Pulse:
         """One beat, on a connection of its own."""
         with _writing:
             try:
-                beat(self.kind, self.name, since=self.since)
+                beat(self.kind, self.name, since=self.since, every_s=self.every_s)
                 self.well = True
             except (Error, OSError) as error:
                 if self.well:

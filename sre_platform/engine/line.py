@@ -192,7 +192,8 @@ def advance(incident_id: int, owner: str) -> float | None:
         try:
             return settle(lease, seen.found(_run(lease)))
         except Lost as lost:
-            return seen.lost(lost)
+            seen.lost(lost)
+            return None
 
 
 def _run(lease: record.Lease) -> Move | Wait:

@@ -79,7 +79,7 @@ def _ring(task: Task, row_id: int, in_s: float) -> None:
 
 
 def about(task: Task, row_id: int | None = None) -> dict[str, int]:
-    """The log field that says what a task's argument is: ``delivery``, ``incident`` or ``ticket``; none for the sweep."""
+    """The log field that says what a task is about: ``delivery``, ``incident`` or ``ticket``; none for the sweep."""
     field = {digest.name: "delivery", advance.name: "incident", deliver.name: "ticket"}.get(task.name)
     return {field: row_id} if field and row_id is not None else {}
 

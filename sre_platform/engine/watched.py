@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 @dataclass
 class Seen:
-    """What became of the stage: an event's name, ``wait``, ``failed``, ``lost``, or ``error`` while nothing is known."""
+    """What became of the stage: an event's name, ``wait``, ``failed``, ``lost``; ``error`` while nothing is known."""
 
     outcome: str = "error"
 

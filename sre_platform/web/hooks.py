@@ -13,6 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from sre_platform.catalog.models import Change
+from sre_platform.clients import metrics
 from sre_platform.engine import tasks
 from sre_platform.intake.receive import receive
 from sre_platform.intake.tokens import sender
@@ -62,7 +63,7 @@ def alertmanager(request: HttpRequest) -> HttpResponse:
         return render(request, "hooks/alertmanager.html", {"url": url, "limit": settings.SRE_MAX_WEBHOOK_BYTES})
     if request.method != "POST":
         return refuse(request, 405, "Use POST to deliver a webhook, GET to read how.", Allow="GET, POST")
-    return _take(request, _store_alerts)
+    return _counted("alertmanager", _take(request, _store_alerts))
 
 
 @csrf_exempt
@@ -70,7 +71,12 @@ def changes(request: HttpRequest) -> HttpResponse:
     """POST takes one change, as a deploy pipeline reports it: service, before, after, at, by."""
     if request.method != "POST":
         return refuse(request, 405, "Use POST to report a change.", Allow="POST")
-    return _take(request, _store_change)
+    return _counted("changes", _take(request, _store_change))
+
+
+def _counted(source: str, answer: HttpResponse) -> HttpResponse:
+    metrics.delivery(source, answer.status_code)
+    return answer
 
 
 @bearer
