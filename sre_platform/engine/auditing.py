@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 from django.db import Error, connection
@@ -32,8 +33,9 @@ class Auditor:
         for way in self.ways:
             try:
                 way.tell(news)
-            except Exception:  # one way's fault is not the next one's
-                log.exception("alarm_way_failed", way=way.name)
+            except Exception:  # one way's fault is not the next one's, not even that of a closed standard error
+                with suppress(OSError, ValueError):
+                    log.exception("alarm_way_failed", way=way.name)
         self._write(lambda: alarms.keep(found, self.watch.raised()))
         return found, news
 
