@@ -7,6 +7,7 @@ kernel tells supervisord (Linux), which stops all it started; what is left anywa
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,6 +74,7 @@ class Stack:
     def save(self) -> None:
         """Leave the plan, and the settings for the processes of this installation and for later commands."""
         run = self.data / "run"
+        shutil.rmtree(run / "metrics", ignore_errors=True)  # the counts of processes that are gone
         for folder in (run, self.data / "log"):
             folder.mkdir(parents=True, exist_ok=True)
         plan = {"ports": dict(self.ports), "alerting": self.alerting, "redis_url": self.redis_url}

@@ -77,8 +77,12 @@ class Watch:
         self.cases: dict[str, _Case] = {}
 
     def round(self, found: Iterable[Check], moment: datetime) -> list[News]:
-        """What is to be told after a look at everything at ``moment``."""
-        return [news for check in found for news in (self._well(check) if check.ok else self._bad(check, moment))]
+        """What is to be told after a look at everything at ``moment``.
+
+        What could not be checked because another check is not well stays as it was: that other one is the problem.
+        """
+        made = [check for check in found if not check.because]
+        return [news for check in made for news in (self._well(check) if check.ok else self._bad(check, moment))]
 
     def _well(self, check: Check) -> list[News]:
         case = self.cases.pop(check.name, None)

@@ -42,13 +42,17 @@ class Stuck:
 
 @dataclass(frozen=True)
 class Check:
-    """How one thing is: ``ok`` is None when that could not be found out; ``advice`` is what to do next."""
+    """How one thing is: ``ok`` is None when that could not be found out; ``advice`` is what to do next.
+
+    ``because`` names the check that has to be well before this one can be made.
+    """
 
     name: str
     ok: bool | None
     says: str
     advice: str = ""
     stuck: Sequence[Stuck] = field(default=())
+    because: str = ""
 
     @property
     def text(self) -> str:
@@ -198,7 +202,7 @@ class _Run:
     def _look(self, look: Look) -> Check | None:
         first = self.done.get(self.name)
         if first and not first.ok:
-            return Check(look.__name__, None, f"Could not be checked: {first.says}", first.advice)
+            return Check(look.__name__, None, f"Could not be checked: {first.says}", first.advice, because=first.name)
         try:
             return _limited(look)
         except Exception as error:  # whatever it is: not having been able to look is an answer
@@ -207,8 +211,10 @@ class _Run:
     def result(self, within_s: float) -> list[Check]:
         """A check for each look; those that have not come back could not be made."""
         done = dict(self.done)
+        names = [look.__name__ for look in self.group]
+        hangs = next((name for name in names if name not in done), "")
         late = f"No answer within {within_s:g} s."
-        found = [done.get(name, Check(name, None, late)) for name in (look.__name__ for look in self.group)]
+        found = [done.get(name, Check(name, None, late, because="" if name == hangs else hangs)) for name in names]
         return [check for check in found if check]
 
 

@@ -66,6 +66,15 @@ def test_not_knowing_is_another_problem_than_knowing_it_is_bad():
     assert told(watch, 10, Check("broker", None, "No answer.")) == [Kind.CHANGED]
 
 
+def test_what_could_not_be_checked_because_of_another_problem_stays_as_it_was():
+    watch = Watch(0)
+    told(watch, 0, incidents(1))
+    unknown = Check("incidents", None, "Could not be checked.", because="database")
+    assert told(watch, 10, unknown) == []
+    assert told(watch, 20, incidents(1)) == []
+    assert told(watch, 30, Check("incidents", True, "None.")) == [Kind.WELL]
+
+
 def test_a_lasting_problem_is_told_every_hour():
     watch = Watch(30)
     told(watch, 0, BAD)
@@ -184,14 +193,13 @@ def test_the_process_tells_that_redis_is_away_and_that_the_database_is_gone_and_
         database.rename(away)
         database.mkdir()  # nothing can open it, whoever asks
         assert "does not answer" in wait_for(hook.calls, "database", "raised")["says"]
-        assert "Could not be checked" in wait_for(hook.calls, "deliveries", "raised")["says"]
         database.rmdir()
         away.rename(database)
         wait_for(hook.calls, "database", "well")
-        wait_for(hook.calls, "deliveries", "well")
         assert process.poll() is None
         raised = [call.json() for call in hook.calls if call.json()["state"] == "raised"]
         assert len([one for one in raised if one["problem"] == "broker"]) == 1  # once per problem
+        assert not any(one["problem"] == "deliveries" for one in raised)  # the database is the problem
     lines = [json.loads(line) for line in (tmp_path / "err").read_text().splitlines()]
     alarms_logged = [line for line in lines if line["event"] == "alarm"]
     assert {"broker", "database"} <= {line["problem"] for line in alarms_logged}

@@ -282,6 +282,7 @@ def test_without_the_database_the_checks_of_its_rows_could_not_be_made():
 
     found = checks.examine([[database, checks.beat]])
     assert [(check.ok, check.advice) for check in found] == [(False, "Start it."), (None, "Start it.")]
+    assert [check.because for check in found] == ["", "database"]
 
 
 def test_every_check_is_well_formed_and_the_connections_are_given_back(transactional_db, settings):
