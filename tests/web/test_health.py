@@ -42,6 +42,11 @@ def test_readyz_tells_the_parts_apart_and_holds_no_secret(ask):
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+def test_a_probe_that_is_told_no_leaves_no_line_in_the_log(ask, caplog):
+    assert ask().status_code == 503
+    assert caplog.records == []
+
+
 def test_a_load_balancer_may_ask_only_for_what_a_webhook_needs(ask):
     assert ask("?only=web,database").status_code == 200
     assert ask("?only=broker").status_code == 503
