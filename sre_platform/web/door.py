@@ -13,6 +13,7 @@ import structlog
 from asgiref.sync import sync_to_async
 from django.conf import settings
 
+from sre_platform.clients import metrics
 from sre_platform.engine.bell import Bell
 from sre_platform.intake import tokens
 from sre_platform.intake.domain import Sender
@@ -55,8 +56,10 @@ class Door:
         try:
             delivery = await self._take(source, _headers(scope), receive)
         except Refused as refused:
+            metrics.delivery(source, refused.status)
             await _refuse(send, scope, refused)
         else:
+            metrics.delivery(source, 202)
             await _answer(send, 202, {"delivery": delivery.pk}, ())
 
     async def _take(self, source: str, headers: dict[str, str], receive: Receive) -> Delivery:
