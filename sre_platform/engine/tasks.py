@@ -6,11 +6,12 @@ from functools import partial
 
 import structlog
 from celery import Task
+from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from sre_platform.celery import app
-from sre_platform.engine import digestion, line
+from sre_platform.engine import digestion, line, reconcile
 from sre_platform.incidents import record
 from sre_platform.intake.receive import pending
 from sre_platform.kernel.errors import Unavailable
@@ -52,6 +53,12 @@ def sweep() -> None:
     for incident_id in record.due(BATCH):
         ring(advance, incident_id)
     ring_tickets()
+
+
+@app.task
+def reconcile_alerts() -> None:
+    """Find what was lost on the way from the Alertmanagers; the sweep rings for what it mends."""
+    reconcile.look(settings.SRE_ALERTMANAGER_URLS)
 
 
 def ring_tickets() -> None:

@@ -53,9 +53,20 @@ class Alert(models.Model):
     annotations = models.JSONField()
     generator_url = models.TextField(blank=True)
     first_delivery = models.ForeignKey(Delivery, on_delete=models.PROTECT, related_name="+")
+    missing_since = models.DateTimeField(
+        null=True, help_text="Since when no Alertmanager has it, though it fires here; empty: it is there."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["fingerprint", "starts_at"], name="alert_once")]
+        indexes = [models.Index(fields=["id"], condition=models.Q(resolved=False), name="alert_firing")]
 
     def __str__(self) -> str:
         return f"{self.name} on {self.service or 'no service'}"
+
+
+class Reconciliation(models.Model):
+    """The one row that lets only one process at a time compare notes with the Alertmanagers."""
+
+    next_at = models.DateTimeField(help_text="When the next look may begin.")
+    mended = models.JSONField(default=list, help_text="The deliveries that the last look made.")

@@ -15,6 +15,7 @@ from tests.web import factories
 pytestmark = pytest.mark.django_db
 OURS = [model for model in admin.site._registry if model.__module__.startswith("sre_platform.")]
 EDITED = {"Service", "Change", "AlertRule", "PlaybookVersion", "IntakeToken", "RemediationPolicy", "KillSwitch"}
+EDITED |= {"Silence", "MaintenanceWindow", "InhibitionRule"}
 
 
 def url(model, page: str, *args) -> str:
