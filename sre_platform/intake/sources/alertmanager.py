@@ -81,10 +81,15 @@ def _value(alert: _Alert) -> AlertValue:
         status=alert.status,
         labels=alert.labels,
         annotations=alert.annotations,
-        starts_at=alert.startsAt,
+        starts_at=_in_milliseconds(alert.startsAt),
         ends_at=None if alert.endsAt.year == _NEVER else alert.endsAt,
         generator_url=alert.generatorURL,
     )
+
+
+def _in_milliseconds(moment: datetime) -> datetime:
+    """The webhook has nanoseconds and the API has milliseconds: cut, so that one occurrence has one start."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
