@@ -188,13 +188,11 @@ def active(window: MaintenanceWindow, at: datetime) -> datetime | None:
         return _within(window.first_start, at, length)
     rule, place = schedule.parse(window.rrule), zone(window.timezone)
     wall, first = (moment.astimezone(place).replace(tzinfo=None) for moment in (at, window.first_start))
-    for moment in schedule.newest_first(rule, first, wall + _AROUND_DST, length + 2 * _AROUND_DST):
+    for moment in schedule.newest_first(rule, first, wall, length + _AROUND_DST):
         start = moment.replace(tzinfo=place).astimezone(UTC)
         past_until = rule.until and rule.until.tzinfo and start > rule.until
         if not past_until and (end := _within(start, at, length)):
             return end
-        if start + length + _AROUND_DST < at:
-            return None
     return None
 
 

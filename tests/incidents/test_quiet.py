@@ -182,6 +182,14 @@ def test_the_night_when_clocks_are_turned():
         assert active(nightly, start + timedelta(hours=1)) is None
 
 
+def test_clocks_that_are_turned_at_midnight():
+    """There is no 00:00 to 01:00 on this day, so an hour from 23:30 on lasts until 01:30 on the wall."""
+    place = "America/Sao_Paulo"
+    nightly = window("FREQ=DAILY", datetime(2018, 1, 1, 23, 30, tzinfo=ZoneInfo(place)), 3600, place)
+    start = datetime(2018, 11, 4, 2, 30, tzinfo=UTC)
+    assert active(nightly, start + timedelta(minutes=59)) == start + timedelta(hours=1)
+
+
 @given(st.integers(0, 366 * 24 * 60), st.sampled_from([60.0, 5400.0, 90000.0]))
 def test_a_nightly_window_is_active_from_its_start_for_its_duration(minutes, duration_s):
     """Day by day, from the definition: 02:30 on every day's wall."""
