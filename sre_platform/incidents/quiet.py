@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
@@ -54,12 +55,16 @@ class Matcher:
 
     def matches(self, labels: Labels) -> bool:
         """Whether the alert with these labels meets the condition."""
-        value = labels.get(self.name, "")
+        return self._test(labels.get(self.name, ""))
+
+    @cached_property
+    def _test(self) -> Callable[[str], bool]:
+        """Made once: thousands of alerts a second ask."""
+        wanted, equal = self.value, self.is_equal
         if not self.is_regex:
-            return (value == self.value) == self.is_equal
-        if len(value) > LONGEST_VALUE:
-            return False
-        return bool(compile_re2(self.value).fullmatch(value)) == self.is_equal
+            return wanted.__eq__ if equal else wanted.__ne__
+        fits = compile_re2(wanted).fullmatch
+        return lambda value: len(value) <= LONGEST_VALUE and (fits(value) is not None) == equal
 
     def as_json(self) -> dict[str, Any]:
         """As API v2 of Alertmanager writes it."""
@@ -113,7 +118,10 @@ def _check_narrow(matchers: Sequence[Matcher]) -> None:
 
 def matches(matchers: Iterable[Matcher], labels: Labels) -> bool:
     """Whether all of them hold."""
-    return all(matcher.matches(labels) for matcher in matchers)
+    for matcher in matchers:  # noqa: SIM110 half the time of all()
+        if not matcher.matches(labels):
+            return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -244,6 +252,11 @@ class Quiet:
     silences: tuple[Silence, ...] = ()
     windows: tuple[MaintenanceWindow, ...] = ()
     inhibitions: tuple[InhibitionRule, ...] = ()
+
+    def narrowed(self, at: datetime) -> "Quiet":
+        """Only what is in force at ``at``: ask once for many alerts, and each of them costs less."""
+        silences = tuple(one for one in self.silences if one.starts_at <= at < one.ends_at)
+        return Quiet(silences, tuple(one for one in self.windows if active(one, at)), self.inhibitions)
 
 
 def why_quiet(labels: Labels, at: datetime, rules: Quiet, firing: Callable[[InhibitionRule], Iterable[Labels]]) -> str:

@@ -160,6 +160,14 @@ def test_a_window_once_and_every_week():
     assert why(labels, weekly, at=AT - timedelta(days=6)) == "", "nothing before the first start"
 
 
+def test_narrowed_rules_say_the_same():
+    later, weekly = silence(starts_at=AT + timedelta(minutes=1)), window("FREQ=WEEKLY;BYDAY=SU")
+    rules = Quiet((silence(), later), (window(), weekly), (DOWN,))
+    narrow = rules.narrowed(AT)
+    assert narrow == Quiet((silence(),), (window(),), (DOWN,))
+    assert why({"alertname": "DiskFull"}, narrow) == why({"alertname": "DiskFull"}, rules)
+
+
 @pytest.mark.parametrize(
     ("day", "utc_hour"),
     [((2026, 3, 22), 1), ((2026, 3, 30), 0), ((2026, 10, 24), 0), ((2026, 10, 26), 1)],
