@@ -13,6 +13,7 @@ from sre_platform.intake.models import Alert, Delivery
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Malformed
 from sre_platform.kernel.registry import Registry
+from sre_platform.kernel.storable import storable_text
 
 SOURCES: Registry[Source] = Registry("sre_platform.intake.sources", "source")
 REJECTED_BYTES_KEPT = 4096
@@ -30,7 +31,8 @@ def receive(source: str, body: bytes) -> Delivery:
 
 def _store(source: str, body: bytes, state: str, fate: str) -> Delivery:
     digest = hashlib.sha256(body).hexdigest()
-    return Delivery.objects.create(source=source, received_at=now(), body=body, digest=digest, state=state, fate=fate)
+    fields = {"state": state, "fate": storable_text(fate)}
+    return Delivery.objects.create(source=source, received_at=now(), body=body, digest=digest, **fields)
 
 
 def pending(limit: int) -> Sequence[int]:

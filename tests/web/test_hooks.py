@@ -136,7 +136,9 @@ def test_a_malformed_body_is_refused_in_one_sentence_and_kept_in_part(post, bell
 def test_the_reason_for_a_refusal_stays_short_whatever_the_sender_wrote(post, name):
     answer = post(ALERTS, body(alert(annotations={name: 5})))
     assert answer.status_code == 400
-    assert len(Delivery.objects.get().fate) < 300
+    fate = Delivery.objects.get().fate
+    assert len(fate) < 300
+    assert "\0" not in fate
 
 
 @pytest.mark.parametrize(("size", "status"), [(LIMIT, 400), (LIMIT + 1, 413)])
@@ -199,6 +201,11 @@ def test_a_change_is_stored_once_however_often_it_is_reported(post):
     assert (row.service, row.kind, row.before, row.after, row.by) == ("payments", "deploy", "v1", "v2", "ann")
     assert row.at == datetime(2026, 11, 21, 12, tzinfo=UTC)
     assert post(CHANGES, CHANGE | {"after": "v3"}).json() != {"change": row.pk}
+
+
+def test_a_change_with_characters_that_postgresql_refuses_is_stored_with_others(post):
+    assert post(CHANGES, CHANGE | {"after": "v2\0"}).status_code == 202
+    assert Change.objects.get().after == "v2\ufffd"
 
 
 @pytest.mark.parametrize(
