@@ -23,7 +23,7 @@ ANSWER_WITHIN_S = 5.0
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.05, 1.0
 PERSON_COMES_AFTER_S = 7.0
 REPEATED = 40  # the last bodies of a sender, of which one is sent again now and then
-LEFT_FIRING = 0.15  # the share of alerts that never resolve
+LEFT_FIRING = 0.2  # the share of the last alerts that never resolve
 FAULTS = ("killed", "killed", "release", "release", "cursed", "mystery")
 ALERTS, CHANGES = "/hooks/alertmanager", "/hooks/changes"
 
@@ -86,7 +86,8 @@ class Sender(threading.Thread):
             self._tick()
         for episode in list(self.open.values()):
             self.world.heal(episode.service)
-            self._end(episode)
+            if self.rng.random() > LEFT_FIRING:
+                self._end(episode)
 
     def _tick(self) -> None:
         ending = [episode for episode in self.open.values() if self._is_over(episode)]
@@ -120,8 +121,7 @@ class Sender(threading.Thread):
         if not self.world.well(episode.service):
             self.world.heal(episode.service)
         del self.open[episode.service]
-        if self.rng.random() > LEFT_FIRING:
-            self._tell(episode, "resolved")
+        self._tell(episode, "resolved")
 
     def _blip(self, service: str) -> None:
         """Over before it was told, and told in the wrong order."""

@@ -87,11 +87,15 @@ class Supervisor(FakeSupervisor):
 
 @dataclass
 class World:
-    """The services, their supervisor and the address of their metrics pages."""
+    """The services, their supervisor and the address of their metrics pages.
+
+    ``by_hand`` are the pids of processes that people started, past the supervisor's API: those are no effects.
+    """
 
     services: dict[str, Service]
     supervisor: Supervisor
     metrics_url: str = ""
+    by_hand: set[int] = field(default_factory=set)
     healed: int = 0
     broken: dict[str, int] = field(default_factory=dict)
 
@@ -118,7 +122,7 @@ class World:
             self.services[name].cursed = how in ("cursed", "mystery")
 
     def heal(self, name: str) -> None:
-        """A person repairs it by hand, past the supervisor's API: the platform's effects are counted without this."""
+        """A person repairs it."""
         with self.supervisor.lock:
             self.services[name].cursed = False
             self._run(name, GOOD)
@@ -128,6 +132,7 @@ class World:
         service = self.services[name]
         releases.switch(service.link, service.releases_dir, release)
         self.supervisor.processes[name].spawn()
+        self.by_hand.add(self.supervisor.processes[name].pid)
         service.runs = release
 
     def page(self, call: Call) -> Answer:
