@@ -77,6 +77,7 @@ def _rows(result: dict[str, Any]) -> dict[str, Any]:
     rows |= {"acknowledged": result["counts"]["acknowledged"]}
     rows |= {f"answers: {name}": number for name, number in result["counts"]["answers"].items()}
     rows |= {f"faults: {name}": number for name, number in sorted(result["counts"]["faults"].items())}
+    rows |= {f"ended by itself: {name}": number for name, number in result["counts"]["ended by themselves"].items()}
     rows |= result["figures"] | {"settled after, s": result["settled_s"]}
     return rows | {name.upper(): result[name] for name in PROMISES}
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -33,8 +33,11 @@ class Part:
     environment: Mapping[str, str]
     log: Path
     process: "subprocess.Popen[bytes] | None" = None
+    down: bool = True  # on purpose
+    exits: int = 0  # that nobody wanted
 
     def start(self) -> None:
+        self.down = False
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
@@ -59,9 +62,16 @@ class Part:
 
     def kill(self) -> None:
         """kill -9 of its first process; what is left of it is ended when it starts again, as a supervisor does."""
+        self.down = True
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+    def attend(self) -> None:
+        """Start it again if it ended by itself, as a supervisor does."""
+        if not self.down and self.process and self.process.poll() is not None:
+            self.exits += 1
+            self.restart()
 
     def end(self) -> None:
         """kill -9 of all of it."""
@@ -84,7 +94,6 @@ class Installation:
     web_port: int
     broker_port: int
     database: Postgres | None = None
-    kills: dict[str, int] = field(default_factory=dict)
 
     @property
     def token(self) -> str:
@@ -102,7 +111,18 @@ class Installation:
             while not _listens(port):
                 if monotonic() > deadline:
                     raise Unavailable(f"{name} does not listen: {self.parts[name].log.read_text()[-2000:]}")
-                sleep(0.05)
+                self.rest(0.1)
+
+    def rest(self, seconds: float) -> None:
+        """Sleep, and start again what ends by itself meanwhile (a Celery worker does, when its broker dies)."""
+        deadline = monotonic() + seconds
+        while True:
+            for part in self.parts.values():
+                part.attend()
+            left = deadline - monotonic()
+            if left <= 0:
+                return
+            sleep(min(left, 0.2))
 
     def victims(self) -> dict[str, Callable[[random.Random], Callable[[], None]]]:
         """What can be done to it, by name; doing it returns how the damage is repaired."""

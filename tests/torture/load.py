@@ -190,17 +190,21 @@ class Load:
         for sender in self.senders:
             sender.start()
 
-    def finish(self, within_s: float) -> bool:
-        """No more faults; True when every sender got its last deliveries acknowledged within the time."""
+    def calm(self) -> None:
+        """No more faults: each sender tells how it ended, and that is all."""
         for sender in self.senders:
             sender.calm.set()
-        deadline = monotonic() + within_s
-        for sender in self.senders:
-            sender.join(max(0.0, deadline - monotonic()))
-        finished = not any(sender.is_alive() for sender in self.senders)
+
+    def busy(self) -> bool:
+        return any(sender.is_alive() for sender in self.senders)
+
+    def finish(self) -> bool:
+        """End all retries; False when a sender still had something that was not acknowledged."""
+        busy = self.busy()
         for sender in self.senders:
             sender.over.set()
-        return finished
+            sender.join(2 * ANSWER_WITHIN_S)
+        return not busy
 
     def counts(self) -> dict[str, Any]:
         journal = self.senders[0].journal

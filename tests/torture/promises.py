@@ -5,7 +5,7 @@ Nothing acknowledged is lost, nothing is done twice, nothing stays stuck, and wh
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -20,7 +20,7 @@ from sre_platform.intake.models import Alert, Delivery
 from sre_platform.remediation.models import Step
 from sre_platform.tickets.models import LocalComment, LocalTicket, Ticket
 from tests.torture.load import ALERTS, Acknowledged
-from tests.torture.world import Effect
+from tests.torture.world import Effect, Hands
 
 STARTED = re.compile(r"runs again as process (\d+)")
 WAITING = (*sorted(ENDED), State.AWAITING_APPROVAL)
@@ -40,11 +40,11 @@ class Kept:
         return not (self.lost or self.doubled or self.stuck or self.broken)
 
 
-def check(journal: Sequence[Acknowledged], effects: Sequence[Effect], by_hand: Set[int]) -> Kept:
+def check(journal: Sequence[Acknowledged], effects: Sequence[Effect], hands: Hands) -> Kept:
     """All promises, once the dust has settled."""
     return Kept(
         lost=[*lost_deliveries(journal), *lost_alerts(journal), *forgotten_alerts()],
-        doubled=[*doubled_effects(effects, by_hand), *doubled_tickets(), *doubled_incidents()],
+        doubled=[*doubled_effects(effects, hands), *doubled_tickets(), *doubled_incidents()],
         stuck=[*unfinished(), *held_targets()],
         broken=[*broken_chains(), *misjudged_alerts(journal)],
     )
@@ -96,11 +96,12 @@ def misjudged_alerts(journal: Sequence[Acknowledged]) -> Iterator[str]:
             yield f"{alert} of {alert.starts_at}: resolved is {alert.resolved}, and was told otherwise"
 
 
-def doubled_effects(effects: Sequence[Effect], by_hand: Set[int]) -> Iterator[str]:
+def doubled_effects(effects: Sequence[Effect], hands: Hands) -> Iterator[str]:
     """Every effect belongs to one step; a step stops and starts at most once, and one that says it started did.
 
     Steps on one target never overlap, so an effect belongs to the last one begun before it. Of a step whose outcome is
-    unknown, or that was found done, an effect may be there or not; and a person may have been quicker (``by_hand``).
+    unknown, or that was found done, an effect may be there or not; and a person may have been quicker with a start.
+    When ``hands`` changed the service between two effects, the step's next owner rightly did again what was undone.
     """
     for service in {effect.service for effect in effects} | set(_begun().values_list("target", flat=True)):
         steps = list(_begun().filter(target=service).order_by("applying_at"))
@@ -112,22 +113,22 @@ def doubled_effects(effects: Sequence[Effect], by_hand: Set[int]) -> Iterator[st
             else:
                 yield f"{effect} belongs to no step"
         for step in steps:
-            yield from _wrong(step, owned[step.pk], by_hand)
+            yield from _wrong(step, owned[step.pk], hands)
 
 
 def _begun():
     return Step.objects.filter(applying_at__isnull=False)
 
 
-def _wrong(step: Step, done: Sequence[Effect], by_hand: Set[int]) -> Iterator[str]:
-    said = STARTED.search(step.result)
-    counts = Counter(effect.verb for effect in done)
-    for verb, number in counts.items():
-        if number > 1:
-            yield f"step {step.pk} ({step.says}, {step.state}, {step.result!r}) did {number} times {verb}: {done}"
+def _wrong(step: Step, done: Sequence[Effect], hands: Hands) -> Iterator[str]:
+    said, described = STARTED.search(step.result), f"step {step.pk} ({step.says}; {step.state}; {step.result})"
+    for verb in ("stop", "start"):
+        for one, other in pairwise(effect for effect in done if effect.verb == verb):
+            if not hands.between(step.target, one.at, other.at):
+                yield f"{described} did {verb} again: {one}, {other}"
     started = {effect.pid for effect in done if effect.verb == "start"}
-    if said and int(said[1]) not in started | by_hand:
-        yield f"step {step.pk} says {step.result!r}, and the world says {done}"
+    if said and int(said[1]) not in started | hands.started:
+        yield f"{described} says what is not so: {done}"
 
 
 def doubled_tickets() -> Iterator[str]:

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any
 
 from django.core.management import call_command
@@ -72,16 +72,17 @@ def torture(
     it.start()
     load = Load(world, SENDERS, seed, (it.web_port, it.token), journal)
     load.start()
-    sleep(WARM_UP_S)
+    it.rest(WARM_UP_S)
     kills = rounds_of_kills(it, world, rounds, rng, say)
     say("everything runs; waiting for the dust to settle")
-    delivered = load.finish(SETTLED_WITHIN_S)
-    settled_s = settle()
-    kept = promises.check(journal.entries, world.supervisor.done, world.by_hand)
-    if not delivered:
+    load.calm()
+    settled_s = settle(it, load)
+    kept = promises.check(journal.entries, world.supervisor.done, world.hands)
+    if not load.finish():
         kept.stuck.append("a sender did not get its deliveries acknowledged although everything runs")
     kept.lost.extend(["a delivery was refused"] * journal.answers["refused"])
     counts = load.counts() | {"faults": world.broken, "healed by people": world.healed}
+    counts["ended by themselves"] = {name: part.exits for name, part in it.parts.items() if part.exits}
     found = promises.figures(world.supervisor.done)
     return Result(database, seed, rounds, kept, settled_s, round(monotonic() - began, 1), kills, counts, found)
 
@@ -118,28 +119,30 @@ def rounds_of_kills(it: Installation, world: World, rounds: int, rng: random.Ran
         for _ in range(2 if rng.random() < TWO_AT_ONCE else 1):
             deck = deck or rng.sample(sorted(it.victims()), len(it.victims()))
             name = deck.pop()
-            moment(world, rng)
+            moment(it, world, rng)
             say(f"round {number} of {rounds}: {name}")
             repairs.append(it.victims()[name](rng))
             kills[name] += 1
-        sleep(rng.uniform(0.1, 1.5))
+        it.rest(rng.uniform(0.1, 1.5))
         for repair in repairs:
             repair()
         it.wait_until_up()
     return dict(kills)
 
 
-def moment(world: World, rng: random.Random) -> None:
+def moment(it: Installation, world: World, rng: random.Random) -> None:
     """Some time; in half of all cases then the next moment at which something is being done to a service."""
-    sleep(rng.uniform(0.3, 2.0))
+    it.rest(rng.uniform(0.3, 2.0))
     if rng.random() < 0.5:
         world.supervisor.acting.wait(2.0)
 
 
-def settle() -> float:
-    """Wait until nothing is left to do; the seconds that took. What is still left then is what ``unfinished`` names."""
+def settle(it: Installation, load: Load) -> float:
+    """Wait until the senders are done and nothing is left to do; the seconds that took. What is still left then is what ``unfinished`` names."""
     connection.close()  # the database may have been restarted since
     began = monotonic()
-    while monotonic() - began < SETTLED_WITHIN_S and any(promises.unfinished()):
-        sleep(0.5)
+    while load.busy() or any(promises.unfinished()):
+        if monotonic() - began > SETTLED_WITHIN_S:
+            break
+        it.rest(0.5)
     return round(monotonic() - began, 1)

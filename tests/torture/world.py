@@ -33,6 +33,18 @@ class Effect:
 
 
 @dataclass
+class Hands:
+    """What people and faults did past the supervisor's API: the pids they ``started``, and (service, Unix time)s."""
+
+    started: set[int] = field(default_factory=set)
+    acts: list[tuple[str, float]] = field(default_factory=list)
+
+    def between(self, service: str, one: float, other: float) -> bool:
+        """Whether they changed the service between two moments."""
+        return any(name == service and one <= at <= other for name, at in self.acts)
+
+
+@dataclass
 class Service:
     """One service. ``cursed``: bad whatever runs, until a person helps. ``guarded``: people approve what is done."""
 
@@ -87,15 +99,12 @@ class Supervisor(FakeSupervisor):
 
 @dataclass
 class World:
-    """The services, their supervisor and the address of their metrics pages.
-
-    ``by_hand`` are the pids of processes that people started, past the supervisor's API: those are no effects.
-    """
+    """The services, their supervisor and the address of their metrics pages."""
 
     services: dict[str, Service]
     supervisor: Supervisor
     metrics_url: str = ""
-    by_hand: set[int] = field(default_factory=set)
+    hands: Hands = field(default_factory=Hands)
     healed: int = 0
     broken: dict[str, int] = field(default_factory=dict)
 
@@ -120,19 +129,21 @@ class World:
             if how in ("release", "cursed"):
                 self._run(name, BAD)
             self.services[name].cursed = how in ("cursed", "mystery")
+            self.hands.acts.append((name, time()))
 
     def heal(self, name: str) -> None:
         """A person repairs it."""
         with self.supervisor.lock:
             self.services[name].cursed = False
             self._run(name, GOOD)
+            self.hands.acts.append((name, time()))
             self.healed += 1
 
     def _run(self, name: str, release: str) -> None:
         service = self.services[name]
         releases.switch(service.link, service.releases_dir, release)
         self.supervisor.processes[name].spawn()
-        self.by_hand.add(self.supervisor.processes[name].pid)
+        self.hands.started.add(self.supervisor.processes[name].pid)
         service.runs = release
 
     def page(self, call: Call) -> Answer:
