@@ -138,7 +138,10 @@ def moment(it: Installation, world: World, rng: random.Random) -> None:
 
 
 def settle(it: Installation, load: Load) -> float:
-    """Wait until the senders are done and nothing is left to do; the seconds that took. What is still left then is what ``unfinished`` names."""
+    """Wait until the senders are done and nothing is left to do; the seconds that took.
+
+    What is still left when the time is over is what ``promises.unfinished`` names.
+    """
     connection.close()  # the database may have been restarted since
     began = monotonic()
     while load.busy() or any(promises.unfinished()):
