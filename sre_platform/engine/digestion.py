@@ -1,33 +1,55 @@
-"""A delivery becomes alerts, alerts become incidents: one transaction, so that it happens wholly or not at all."""
+"""Deliveries become alerts, alerts become incidents: a batch in one transaction, wholly or not at all."""
+
+from dataclasses import dataclass
 
 from django.db import transaction
 
-from sre_platform.catalog.models import topology
-from sre_platform.incidents import correlate, record
-from sre_platform.intake import receive
-from sre_platform.intake.models import Delivery
-from sre_platform.kernel.errors import Malformed, Unknown
+from sre_platform.catalog.models import dependencies
+from sre_platform.incidents import correlate
+from sre_platform.incidents.board import Placed
+from sre_platform.intake import ledger
+from sre_platform.intake.ledger import Entry, Read
 
 
-@transaction.atomic
-def digest(delivery_id: int) -> list[int]:
-    """Digest a pending delivery; returns the incidents whose next stage may run. Empty when it was digested before."""
-    delivery = receive.claim(delivery_id)
-    if delivery is None:
-        return []
-    known, fates, touched = topology(), [], set()
-    try:
-        items = receive.alerts_of(delivery)
-    except (Malformed, Unknown) as error:  # stored by a version that could read it: once is enough
-        Delivery.objects.filter(pk=delivery.pk).update(state=Delivery.State.REJECTED, fate=str(error))
-        return []
-    for item in items:
-        placed = correlate.place(item.alert, known)
-        fates.append(placed.fate + (", and resolved now" if item.just_resolved else ""))
-        if placed.incident_id:
-            touched.add(placed.incident_id)
-            if item.just_resolved and correlate.all_clear(placed.incident_id):
-                record.append(placed.incident_id, "alerts_clear", f"{item.alert} resolved; no alert fires any more.")
-                record.wake(placed.incident_id)
-    Delivery.objects.filter(pk=delivery.pk).update(fate="; ".join(fates) or "no alerts in it")
-    return sorted(touched)
+@dataclass(frozen=True)
+class Digested:
+    """How many deliveries were digested, and the incidents that have something new to work on."""
+
+    deliveries: int
+    incidents: list[int]
+
+
+def digest() -> Digested:
+    """Digest the oldest pending deliveries. None of them when there are none, or while somebody else is at it.
+
+    Whoever is at it reads again after its commit, so what was pending meanwhile is not forgotten.
+    """
+    batch = ledger.read_pending()
+    if not batch:
+        return Digested(0, [])
+    with transaction.atomic():
+        if not ledger.take_turn():
+            return Digested(0, [])
+        batch = ledger.still_pending(batch)
+        return Digested(len(batch), sorted(_digest(batch)) if batch else [])
+
+
+def _digest(batch: list[Read]) -> set[int]:
+    values = [value for item in batch for value in item.alerts]
+    rows = ledger.known_alerts((value.fingerprint, value.starts_at) for value in values)
+    began = min(item.delivery.received_at for item in batch)
+    board = correlate.set_up(values, began, dependencies(), rows)
+    placed = [[board.take(value, item.delivery.received_at) for value in item.alerts] for item in batch]
+    arrivals = {
+        (v.fingerprint, v.starts_at): item.delivery.received_at for item in reversed(batch) for v in item.alerts
+    }
+    fresh = {key: (value, arrivals[key]) for key, value in board.fresh.items()}
+    ids = {key: row.pk for key, row in rows.items()} | ledger.write_alerts(fresh, board.ended)
+    touched = correlate.write(board, ids)
+    ledger.settle([(item, [_entry(p) for p in found]) for item, found in zip(batch, placed, strict=True)], ids)
+    return touched
+
+
+def _entry(placed: Placed) -> Entry:
+    key = (placed.alert.fingerprint, placed.alert.starts_at)
+    return Entry(key, placed.fate.value, placed.live.pk if placed.live else None, str(placed))

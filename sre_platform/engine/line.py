@@ -24,7 +24,7 @@ from sre_platform.engine import telling
 from sre_platform.engine.work import Work, load
 from sre_platform.guardrails import domain as guardrails
 from sre_platform.incidents import record
-from sre_platform.incidents.correlate import all_clear
+from sre_platform.incidents.correlate import all_clear, held_by
 from sre_platform.incidents.domain import ENDED, Event, State
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Lost, Rejected, SreError
@@ -51,15 +51,20 @@ class Move:
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing new yet: look again in so many seconds."""
+    """Nothing new yet: look again in so many seconds. A ``reason`` is told, but not twice."""
 
     seconds: float
+    reason: str = ""
 
 
 def diagnose(work: Work) -> Move | Wait:
     """Look at the service and what it depends on, and name the likeliest cause."""
     if all_clear(work.incident.pk):
         return Move(Event.ALERTS_CLEARED, "All alerts resolved before anybody had to look.")
+    if why := held_by(work.incident):
+        return Wait(LOOK_AGAIN_S, f"Waits, because {why}.")
+    if work.incident.storm:
+        return Move(Event.NO_CAUSE, "Too many services at once: automation is paused until the storm is over.")
     if not work.playbooks:
         return Move(Event.NO_CAUSE, "No playbook is for these alerts.")
     if work.incident.service not in work.topology:
@@ -72,16 +77,18 @@ def diagnose(work: Work) -> Move | Wait:
     if ranked:
         best = ranked[0].finding
         return Move(Event.CAUSE_FOUND, best.because[0], {"cause": best.as_json(), "others": len(ranked) - 1})
-    if now() < work.incident.opened_at + timedelta(seconds=PATIENCE_S):
+    if now() < work.looking_since() + timedelta(seconds=PATIENCE_S):
         return Wait(LOOK_AGAIN_S)
     unseen = sorted({item.missing for item in evidence if item.missing})
     return Move(Event.NO_CAUSE, "No rule names a cause that is sure enough.", {"not_seen": unseen})
 
 
-def decide(work: Work) -> Move:
+def decide(work: Work) -> Move | Wait:
     """Find the first candidate that makes sense, ask the guards about it, and write it down with its undo."""
     if all_clear(work.incident.pk):
         return Move(Event.ALERTS_CLEARED, "All alerts resolved before anything was done.")
+    if why := held_by(work.incident):
+        return Wait(LOOK_AGAIN_S, f"Waits, because {why}.")
     steps.drop_prepared(work.lease)
     skipped = []
     for candidate in work.candidates():
@@ -212,7 +219,7 @@ def _run(lease: record.Lease) -> Move | Wait:
 def settle(lease: record.Lease, outcome: Move | Wait) -> float | None:
     """Write down what a handler found; in the same transaction, people are told of what ends or needs them."""
     if isinstance(outcome, Wait):
-        record.defer(lease, now() + timedelta(seconds=outcome.seconds))
+        record.defer(lease, now() + timedelta(seconds=outcome.seconds), outcome.reason)
         return outcome.seconds
     with transaction.atomic():
         state = record.record(lease, outcome.event, outcome.reason, outcome.data, outcome.due_in_s)

@@ -16,6 +16,13 @@ class Incident(models.Model):
         max_length=20, choices=[(s.value, s.value.replace("_", " ")) for s in State], default=State.OPEN
     )
     playbooks = models.JSONField(default=list, help_text="Digests of the playbook versions this incident lives by.")
+    parent = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="children", help_text="It is the cause."
+    )
+    storm = models.BooleanField(default=False, help_text="Too many services at once; automation is paused.")
+    alerts = models.PositiveIntegerField(default=0, help_text="How many alerts it has gathered.")
+    first_alert_at = models.DateTimeField(null=True, help_text="When the earliest of its alerts began.")
+    last_alert_at = models.DateTimeField(null=True, help_text="When the latest alert arrived that it was given.")
     opened_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True, help_text="When the next stage may run; empty: nothing is to be done.")
@@ -46,6 +53,16 @@ class IncidentAlert(models.Model):
     incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="members")
     alert = models.OneToOneField(Alert, on_delete=models.PROTECT, related_name="membership")
     reason = models.CharField(max_length=300)
+
+
+class IncidentTopic(models.Model):
+    """Something that a live incident is about, such as ``service=orders`` or ``node=db-3``: how alerts find it."""
+
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="topics")
+    name = models.CharField(max_length=300)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["name", "incident"], name="topic_once")]
 
 
 class TimelineEntry(models.Model):

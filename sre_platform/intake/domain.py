@@ -18,6 +18,16 @@ class AlertValue:
     ends_at: datetime | None
     generator_url: str
 
+    @property
+    def name(self) -> str:
+        """The alert's name, at most 200 characters."""
+        return self.labels.get("alertname", "unnamed")[:200]
+
+    @property
+    def service(self) -> str:
+        """The service that it is about, or the empty string when it names none."""
+        return self.labels.get("service", "")[:200]
+
 
 class Source(Protocol):
     """Turns the body of one kind of webhook into alerts. Raises Malformed with one sentence. Pure."""

@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from sre_platform.kernel.clock import now
+
 
 class IntakeToken(models.Model):
     """A sender's bearer token; only its hash is kept."""
@@ -16,7 +18,7 @@ class IntakeToken(models.Model):
 
 
 class Delivery(models.Model):
-    """One webhook as it arrived. ``fate`` says in a sentence what became of it."""
+    """One webhook as it arrived. ``fate`` says in a sentence what became of it; its ledger has a row for each alert."""
 
     class State(models.TextChoices):
         PENDING = "pending"
@@ -24,9 +26,12 @@ class Delivery(models.Model):
         REJECTED = "rejected"
 
     source = models.CharField(max_length=40)
+    sender = models.CharField(max_length=100, blank=True)
     received_at = models.DateTimeField()
     body = models.BinaryField()
+    size = models.PositiveIntegerField(default=0, help_text="Bytes of the body as it was sent.")
     digest = models.CharField(max_length=64)
+    mapping = models.JSONField(default=dict, help_text="The sender's mapping when it was received.")
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     fate = models.TextField(blank=True)
 
@@ -34,6 +39,7 @@ class Delivery(models.Model):
         verbose_name_plural = "deliveries"
         indexes = [
             models.Index(fields=["id"], condition=models.Q(state="pending"), name="delivery_pending"),
+            models.Index(fields=["received_at"], name="delivery_received"),
         ]
 
     def __str__(self) -> str:
@@ -52,10 +58,34 @@ class Alert(models.Model):
     labels = models.JSONField()
     annotations = models.JSONField()
     generator_url = models.TextField(blank=True)
-    first_delivery = models.ForeignKey(Delivery, on_delete=models.PROTECT, related_name="+")
+    received_at = models.DateTimeField(default=now, help_text="When it was first delivered.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["fingerprint", "starts_at"], name="alert_once")]
+        indexes = [models.Index(fields=["id"], condition=models.Q(resolved=False), name="alert_firing")]
 
     def __str__(self) -> str:
         return f"{self.name} on {self.service or 'no service'}"
+
+
+class LedgerEntry(models.Model):
+    """What became of one alert of one delivery, and why. ``incident`` is the number of the incident, if any."""
+
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="ledger")
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="+")
+    fate = models.CharField(max_length=12)
+    incident = models.PositiveBigIntegerField(null=True, db_index=True)
+    says = models.TextField()
+
+    class Meta:
+        verbose_name_plural = "ledger"
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return self.says
+
+
+class Turn(models.Model):
+    """Whose turn it is to digest: the row is locked by whoever does, so that no two alerts are placed at once."""
+
+    name = models.CharField(max_length=40, primary_key=True)

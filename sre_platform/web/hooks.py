@@ -1,4 +1,4 @@
-"""Webhooks in: bytes to a stored row, 202 after the commit. Everything else happens later, on workers."""
+"""How to configure the webhooks, and the one for changes. Alerts come in through ``web.door``."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -7,14 +7,13 @@ from typing import Annotated, Any
 
 import structlog
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from sre_platform.catalog.models import Change
-from sre_platform.engine import tasks
-from sre_platform.intake.receive import receive
+from sre_platform.intake.receive import SOURCES
 from sre_platform.intake.tokens import sender
 from sre_platform.kernel.errors import Malformed, TooLarge
 from sre_platform.kernel.storable import storable_text
@@ -55,15 +54,14 @@ def body_of(request: HttpRequest) -> bytes:
     return body
 
 
-@csrf_exempt
-def alertmanager(request: HttpRequest) -> HttpResponse:
-    """POST takes Alertmanager's webhook; GET explains how to configure it."""
-    if request.method == "GET":
-        url = request.build_absolute_uri(request.path)
-        return render(request, "hooks/alertmanager.html", {"url": url, "limit": settings.SRE_MAX_WEBHOOK_BYTES})
-    if request.method != "POST":
+def explain(request: HttpRequest, source: str) -> HttpResponse:
+    """GET explains how to configure a source; its POST is answered by ``web.door`` before Django sees it."""
+    if source not in SOURCES.names():
+        raise Http404(f"There is no source {source!r}; known are: {', '.join(SOURCES.names())}.")
+    if request.method != "GET":
         return refuse(request, 405, "Use POST to deliver a webhook, GET to read how.", Allow="GET, POST")
-    return _take(request, _store_alerts)
+    url = request.build_absolute_uri(request.path)
+    return render(request, f"hooks/{source}.html", {"url": url, "limit": settings.SRE_MAX_WEBHOOK_BYTES})
 
 
 @csrf_exempt
@@ -82,12 +80,6 @@ def _take(request: HttpRequest, store: Callable[[bytes], dict[str, Any]]) -> Htt
         return refuse(request, 413, str(error))
     except Malformed as error:
         return refuse(request, 400, str(error))
-
-
-def _store_alerts(body: bytes) -> dict[str, Any]:
-    delivery = receive("alertmanager", body)
-    tasks.ring(tasks.digest, delivery.pk)
-    return {"delivery": delivery.pk}
 
 
 def _in_utc(moment: datetime) -> datetime:

@@ -221,7 +221,7 @@ def test_a_cause_is_looked_for_until_patience_is_over(shop):
     install(shop, objectives=[])
     incident = fire()
     assert [step_on(incident), step_on(incident)] == [State.OPEN, State.OPEN]
-    Incident.objects.filter(pk=incident.pk).update(opened_at="2026-01-01T00:00:00Z")
+    incident.evidence.update(collected_at="2026-01-01T00:00:00Z")
     assert step_on(incident) == State.ESCALATED
     assert "No rule names a cause" in last(incident).reason
     assert "The catalog names no objectives for payments." in last(incident).data["not_seen"]

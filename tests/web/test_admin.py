@@ -8,6 +8,7 @@ from sre_platform.guardrails.models import KillSwitch, RemediationPolicy, halted
 from sre_platform.incidents.models import Incident
 from sre_platform.intake import tokens
 from sre_platform.intake.models import Delivery, IntakeToken
+from sre_platform.intake.receive import Arrived, receive_all
 from sre_platform.playbook.library import store
 from sre_platform.playbook.models import PlaybookVersion
 from tests.web import factories
@@ -154,7 +155,6 @@ def test_an_edited_alert_rule_gets_a_new_version_number(web):
 
 
 def test_a_delivery_shows_its_body_as_text(web):
-    row = factories.alert().first_delivery
-    Delivery.objects.filter(pk=row.pk).update(body=b'{"a": "<script>"}\xff')
+    row = receive_all([Arrived("alertmanager", b'{"a": "<script>"}\xff')])[0]
     page = web.get(url(Delivery, "change", row.pk)).content.decode()
     assert "&lt;script&gt;" in page
