@@ -65,7 +65,7 @@ class Episode:
 
     service: str
     alerts: list[tuple[str, str]]
-    starts_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+    starts_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
     began: float = field(default_factory=monotonic)
 
 
@@ -131,7 +131,7 @@ class Sender(threading.Thread):
 
     def _tell(self, episode: Episode, status: str) -> None:
         ends = {"ends_at": datetime.now(UTC).isoformat()} if status == "resolved" else {}
-        alerts = [alert(name, service, starts_at=episode.starts_at, **ends) for name, service in episode.alerts]
+        alerts = [_alert(name, service, episode.starts_at, ends) for name, service in episode.alerts]
         if len(alerts) > 1 and self.rng.random() < 0.5:  # in two deliveries, the neighbour first
             self._deliver(body(*alerts[1:]))
             alerts = alerts[:1]
@@ -174,6 +174,19 @@ class Sender(threading.Thread):
             return 0, type(error).__name__
         finally:
             connection.close()
+
+
+def _alert(name: str, service: str, starts_at: str, ends: dict[str, str]) -> dict[str, Any]:
+    """Each is about another pod, so that none comes and goes again: what flaps would wait for people."""
+    pod = f"{service}-{starts_at[11:23]}"
+    return alert(
+        name,
+        service,
+        starts_at=starts_at,
+        labels={"pod": pod},
+        fingerprint=f"{name}/{service}/{starts_at[11:23]}",
+        **ends,
+    )
 
 
 class Load:

@@ -13,10 +13,11 @@ from itertools import pairwise
 from django.db.models import Count, F, Q
 
 from sre_platform.catalog.models import Change
-from sre_platform.incidents.domain import ENDED, State
+from sre_platform.incidents.board import Fate
+from sre_platform.incidents.domain import ENDED, Event, State
 from sre_platform.incidents.models import Incident, IncidentAlert, TimelineEntry
 from sre_platform.incidents.record import LEASE_EXPIRED, STAGE_FAILED, broken_link
-from sre_platform.intake.models import Alert, Delivery
+from sre_platform.intake.models import Alert, Delivery, LedgerEntry
 from sre_platform.remediation.models import Step
 from sre_platform.tickets.models import LocalComment, LocalTicket, Ticket
 from tests.torture.load import ALERTS, Acknowledged
@@ -61,38 +62,43 @@ def lost_deliveries(journal: Sequence[Acknowledged]) -> Iterator[str]:
 
 
 def lost_alerts(journal: Sequence[Acknowledged]) -> Iterator[str]:
-    """Every alert of an acknowledged delivery is known."""
-    known = {_key(*key) for key in Alert.objects.values_list("fingerprint", "starts_at")}
-    told = {(fingerprint, start) for entry in journal for fingerprint, start, _ in entry.alerts}
-    for fingerprint, start in sorted(told):
-        if (fingerprint, start) not in known:
-            yield f"alert {fingerprint} of {start} was acknowledged and is not there"
+    """Every alert of an acknowledged delivery is known, and the delivery's ledger says what became of it."""
+    known = set(Alert.objects.values_list("fingerprint", "starts_at"))
+    for key in sorted({_key(*told) for entry in journal for told in entry.alerts} - known):
+        yield f"alert {key[0]} of {key[1]} was acknowledged and is not there"
+    rows = LedgerEntry.objects.values("delivery").annotate(number=Count("pk"))
+    told = {row["delivery"]: row["number"] for row in rows}
+    for entry in journal:
+        if entry.path == ALERTS and told.get(entry.row, 0) != len(entry.alerts):
+            yield f"delivery {entry.row} had {len(entry.alerts)} alerts, its ledger has {told.get(entry.row, 0)}"
 
 
-def _key(fingerprint: str, starts_at: datetime) -> tuple[str, str]:
-    return fingerprint, starts_at.isoformat()
+def _key(fingerprint: str, starts_at: str, _status: str = "") -> tuple[str, datetime]:
+    return fingerprint, datetime.fromisoformat(starts_at)
 
 
 def forgotten_alerts() -> Iterator[str]:
-    """A firing alert is in an incident, and did not join one that had resolved already."""
-    for alert in Alert.objects.filter(resolved=False, membership=None):
+    """A firing alert is in an incident, unless its fate says why not; that incident had not resolved before."""
+    held_back = LedgerEntry.objects.filter(fate=Fate.QUIET).values("alert")
+    for alert in Alert.objects.filter(resolved=False, membership=None).exclude(pk__in=held_back):
         yield f"{alert} (alert {alert.pk}) fires and is in no incident"
-    ends = TimelineEntry.objects.filter(to_state=State.RESOLVED).values_list("incident_id", "seq")
-    for incident, seq in ends:
-        late = TimelineEntry.objects.filter(incident_id=incident, name="alert_joined", seq__gt=seq)
-        for entry in late:
-            yield f"{entry.reason} But incident {incident} had resolved before (entry {entry.seq} after {seq})"
+    for end in TimelineEntry.objects.filter(to_state=State.RESOLVED):
+        for entry in TimelineEntry.objects.filter(incident=end.incident_id, name="alert_joined", seq__gt=end.seq):
+            yield f"{entry.reason} But incident {end.incident_id} had resolved before"
+        firing = IncidentAlert.objects.filter(incident=end.incident_id, alert__resolved=False)
+        if end.name == Event.ALERTS_CLEARED and firing:
+            yield f"incident {end.incident_id} ended because nothing fired, and {firing[0].alert} does"
     for delivery in Delivery.objects.exclude(state=Delivery.State.PENDING).filter(fate=""):
         yield f"{delivery} has no fate"
 
 
 def misjudged_alerts(journal: Sequence[Acknowledged]) -> Iterator[str]:
     """An alert is resolved exactly if a resolution of it was acknowledged; later news of its firing change nothing."""
-    resolved = {key[:2] for entry in journal for key in entry.alerts if key[2] == "resolved"}
-    fired = {key[:2] for entry in journal for key in entry.alerts} - resolved
+    told = [(_key(*alert), alert[2]) for entry in journal for alert in entry.alerts]
+    resolved = {key for key, status in told if status == "resolved"}
+    fired = {key for key, _ in told} - resolved
     for alert in Alert.objects.all():
-        key = _key(alert.fingerprint, alert.starts_at)
-        if (key in resolved and not alert.resolved) or (key in fired and alert.resolved):
+        if (alert.fingerprint, alert.starts_at) in (fired if alert.resolved else resolved):
             yield f"{alert} of {alert.starts_at}: resolved is {alert.resolved}, and was told otherwise"
 
 
@@ -157,9 +163,13 @@ def unfinished() -> Iterator[str]:
     """Deliveries without a fate, incidents that neither ended nor wait for a person, tickets not as wanted."""
     for delivery in Delivery.objects.filter(state=Delivery.State.PENDING):
         yield f"{delivery} is pending"
-    for incident in Incident.objects.exclude(state__in=WAITING):
+    with_people = Q(parent__state=State.ESCALATED)  # who have it with its cause
+    for incident in Incident.objects.exclude(state__in=WAITING).exclude(with_people):
         last = incident.timeline.last()
         yield f"incident {incident.pk} is {incident.state}, due {incident.due_at}, last: {last and last.reason}"
+    asked = Incident.objects.filter(state=State.AWAITING_APPROVAL).exclude(members__alert__resolved=False)
+    for incident in asked:
+        yield f"incident {incident.pk} waits for a person although no alert fires any more"
     wrong = Q(due_at__isnull=False) | Q(actual=Ticket.State.NONE) | ~Q(actual=F("wanted"))
     for ticket in Ticket.objects.filter(wrong):
         yield f"ticket {ticket.pk} is {ticket.actual}, wanted {ticket.wanted}, due {ticket.due_at}: {ticket.trouble}"
@@ -194,6 +204,8 @@ def figures(effects: Sequence[Effect]) -> dict[str, int]:
     return {
         "deliveries": Delivery.objects.count(),
         "alerts": Alert.objects.count(),
+        "storms": Incident.objects.filter(storm=True).count(),
+        "incidents with a common cause": Incident.objects.exclude(parent=None).count(),
         "incidents": sum(states.values()),
         **{f"incidents {state.replace('_', ' ')}": number for state, number in sorted(states.items())},
         "steps begun": _begun().count(),

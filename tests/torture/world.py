@@ -16,7 +16,7 @@ from sre_platform.clients import releases
 from tests.fakes.supervisor import PASSWORD, USER, FakeSupervisor
 from tests.fakes.wire import Answer, Call, serving
 
-CHAINS, SINGLES, GUARDED = 4, 6, 2
+CHAINS, SINGLES, GUARDED = 2, 3, 1  # so few that never ten have incidents at once: that would be a storm
 GOOD, BAD = "v1", "v2"
 SLOW_S = 0.15  # the longest that the supervisor takes before an effect, and again before it answers
 ACTS = ("startProcess", "stopProcess")
@@ -158,7 +158,7 @@ def _services(folder: Path) -> dict[str, Service]:
     names: dict[str, dict[str, Any]] = {}
     for number in range(CHAINS):
         names[f"back-{number}"] = {}
-        names[f"front-{number}"] = {"depends_on": (f"back-{number}",)}
+        names |= {f"{caller}-{number}": {"depends_on": (f"back-{number}",)} for caller in ("front", "batch")}
     names |= {f"solo-{number}": {} for number in range(SINGLES)}
     names |= {f"vault-{number}": {"guarded": True} for number in range(GUARDED)}
     return {name: Service(name, folder / name, **fields) for name, fields in names.items()}
