@@ -30,7 +30,7 @@ def digest() -> Digested:
     with transaction.atomic():
         if not ledger.take_turn():
             return Digested(0, [])
-        batch = ledger.still_pending(batch)
+        batch = ledger.dated(ledger.still_pending(batch))
         return Digested(len(batch), sorted(_digest(batch)) if batch else [])
 
 

@@ -5,14 +5,14 @@ Crash rules: everything is written in the caller's one transaction, so a batch i
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 from django.db import connection
 from django.db.models import Count
 
-from sre_platform.intake.domain import AlertValue
+from sre_platform.intake.domain import UNDATED, AlertValue
 from sre_platform.intake.models import Alert, Delivery, LedgerEntry, Turn
 from sre_platform.intake.receive import SOURCES
 from sre_platform.kernel.errors import Malformed, Unknown
@@ -56,7 +56,7 @@ def read_pending() -> list[Read]:
 
 def _read(row: Delivery) -> Read:
     try:
-        return Read(row, SOURCES.get(row.source).parse(bytes(row.body)))
+        return Read(row, SOURCES.get(row.source).parse(bytes(row.body), row.mapping))
     except (Malformed, Unknown) as error:  # stored by a version that could read it: it is put aside, not tried for ever
         return Read(row, trouble=str(error))
 
@@ -75,6 +75,25 @@ def still_pending(batch: Iterable[Read]) -> list[Read]:
     rows = Delivery.objects.filter(pk__in=keys, state=Delivery.State.PENDING)
     left = set(rows.values_list("pk", flat=True))
     return [item for item in batch if item.delivery.pk in left]
+
+
+def dated(batch: Sequence[Read]) -> list[Read]:
+    """The batch with every start filled in: an alert whose sender tells none is about the occurrence that is open."""
+    undated = {value.fingerprint for item in batch for value in item.alerts if value.starts_at == UNDATED}
+    if not undated:
+        return list(batch)
+    rows = Alert.objects.filter(fingerprint__in=undated, resolved=False).order_by("starts_at")
+    begun = dict(rows.values_list("fingerprint", "starts_at"))
+    return [replace(item, alerts=[_dated(value, item.delivery, begun) for value in item.alerts]) for item in batch]
+
+
+def _dated(value: AlertValue, delivery: Delivery, begun: dict[str, datetime]) -> AlertValue:
+    if value.starts_at != UNDATED:
+        return value
+    starts_at = begun.pop(value.fingerprint, delivery.received_at)
+    if value.status == "firing":
+        begun[value.fingerprint] = starts_at
+    return replace(value, starts_at=starts_at)
 
 
 def known_alerts(keys: Iterable[Key]) -> dict[Key, Alert]:

@@ -2,16 +2,32 @@
 
 from django.db import models
 
+from sre_platform.intake.domain import ANY_SOURCE, INTAKE, METRICS
+from sre_platform.intake.signatures import DEFAULT_HEADER
 from sre_platform.kernel.clock import now
 
 
 class IntakeToken(models.Model):
-    """A sender's bearer token; only its hash is kept."""
+    """A sender's bearer token; only its hash is kept. A sender may have two valid ones while it changes over."""
 
-    name = models.SlugField(max_length=100, unique=True)
+    class Scope(models.TextChoices):
+        INTAKE = INTAKE, "may send webhooks"
+        METRICS = METRICS, "may read /metrics only"
+
+    name = models.SlugField(max_length=100, help_text="Who sends with it.")
     digest = models.CharField(max_length=64, unique=True, editable=False)
+    source = models.CharField(max_length=40, default=ANY_SOURCE, help_text="The source it may send to; * for any.")
+    scope = models.CharField(max_length=10, choices=Scope, default=Scope.INTAKE)
     created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
     revoked = models.BooleanField(default=False)
+    mapping = models.JSONField(
+        default=dict, blank=True, help_text="How the source generic reads this sender's JSON; shared by all its tokens."
+    )
+    hmac_secret_ref = models.CharField(
+        max_length=300, blank=True, help_text="env:NAME or file:/path of the secret its bodies are signed with."
+    )
+    hmac_header = models.CharField(max_length=100, default=DEFAULT_HEADER, help_text="The header of the signature.")
 
     def __str__(self) -> str:
         return self.name

@@ -48,7 +48,7 @@ def receive_all(arrived: Sequence[Arrived]) -> list[Delivery]:
 def _row(item: Arrived) -> Delivery:
     state, fate, kept = Delivery.State.PENDING, "", item.body
     try:
-        SOURCES.get(item.source).parse(item.body)
+        SOURCES.get(item.source).parse(item.body, item.mapping)
     except Malformed as error:
         state, fate, kept = Delivery.State.REJECTED, storable_text(str(error)), item.body[:REJECTED_BYTES_KEPT]
     return Delivery(

@@ -15,8 +15,10 @@ from django.conf import settings
 
 from sre_platform.engine.bell import Bell
 from sre_platform.intake import tokens
+from sre_platform.intake.domain import Sender
 from sre_platform.intake.models import Delivery
 from sre_platform.intake.receive import SOURCES, Arrived
+from sre_platform.intake.signatures import signed
 from sre_platform.kernel.errors import Unavailable
 from sre_platform.web.writer import Writer
 
@@ -58,21 +60,34 @@ class Door:
             await _answer(send, 202, {"delivery": delivery.pk}, ())
 
     async def _take(self, source: str, headers: dict[str, str], receive: Receive) -> Delivery:
-        sender = await sync_to_async(tokens.sender)(headers.get("authorization", ""))
-        if sender is None:
-            sentence = "A valid bearer token is needed: make one with `manage.py intake_token NAME`."
-            raise Refused(401, sentence, **{"www-authenticate": 'Bearer realm="intake"'})
+        sender = await _sender(source, headers.get("authorization", ""))
         if headers.get("content-encoding", "identity") != "identity":
             raise Refused(400, "The body must not be compressed.")
         body = await _body(headers, receive)
         try:
-            delivery = await self.writer.store(Arrived(source, body, sender))
+            _check_signature(sender, body, headers)
+            delivery = await self.writer.store(Arrived(source, body, sender.name, sender.mapping))
         except Unavailable as error:
             again = {"retry-after": str(RETRY_AFTER_S)}
             raise Refused(503, f"{error} Send it again in {RETRY_AFTER_S} s.", **again) from error
         if delivery.state == Delivery.State.REJECTED:
             raise Refused(400, delivery.fate)
         return delivery
+
+
+async def _sender(source: str, authorization: str) -> Sender:
+    sender = tokens.kept_sender(authorization) or await sync_to_async(tokens.sender)(authorization)
+    if sender is None:
+        sentence = "A valid bearer token is needed: make one with `manage.py intake_token NAME`."
+        raise Refused(401, sentence, **{"www-authenticate": 'Bearer realm="intake"'})
+    if not sender.may_send(source):
+        raise Refused(403, f"The token of {sender.name} is not for {source}.")
+    return sender
+
+
+def _check_signature(sender: Sender, body: bytes, headers: Mapping[str, str]) -> None:
+    if not signed(sender, body, headers.get(sender.hmac_header.lower(), "")):
+        raise Refused(401, f"The body's signature in {sender.hmac_header} is missing or wrong.")
 
 
 def _headers(scope: Scope) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """How to configure the webhooks, and the one for changes. Alerts come in through ``web.door``."""
 
+import inspect
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
@@ -13,9 +15,11 @@ from django.views.decorators.csrf import csrf_exempt
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from sre_platform.catalog.models import Change
+from sre_platform.intake import tokens
+from sre_platform.intake.domain import Sender
 from sre_platform.intake.receive import SOURCES
-from sre_platform.intake.tokens import sender
-from sre_platform.kernel.errors import Malformed, TooLarge
+from sre_platform.intake.signatures import signed
+from sre_platform.kernel.errors import Malformed, TooLarge, Unavailable
 from sre_platform.kernel.storable import storable_text
 
 log = structlog.get_logger()
@@ -31,14 +35,17 @@ def refuse(request: HttpRequest, status: int, sentence: str, **headers: str) -> 
 
 
 def bearer(view: View) -> View:
-    """Lets only senders with a valid token in; the body is not read before."""
+    """Lets only senders with a valid token for the source in; the body is not read before."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any) -> HttpResponse:
-        if sender(request.headers.get("Authorization", "")) is None:
+    def guarded(request: HttpRequest, source: str, *args: Any) -> HttpResponse:
+        who = tokens.sender(request.headers.get("Authorization", ""))
+        if who is None:
             sentence = "A valid bearer token is needed: make one with `manage.py intake_token NAME`."
             return refuse(request, 401, sentence, **{"WWW-Authenticate": 'Bearer realm="intake"'})
-        return view(request, *args)
+        if not who.may_send(source):
+            return refuse(request, 403, f"The token of {who.name} is not for {source}.")
+        return view(request, who, *args)
 
     return guarded
 
@@ -61,7 +68,9 @@ def explain(request: HttpRequest, source: str) -> HttpResponse:
     if request.method != "GET":
         return refuse(request, 405, "Use POST to deliver a webhook, GET to read how.", Allow="GET, POST")
     url = request.build_absolute_uri(request.path)
-    return render(request, f"hooks/{source}.html", {"url": url, "limit": settings.SRE_MAX_WEBHOOK_BYTES})
+    about = {"url": url, "limit": settings.SRE_MAX_WEBHOOK_BYTES, "source": source}
+    about["help"] = inspect.getdoc(sys.modules[type(SOURCES.get(source)).__module__])
+    return render(request, [f"hooks/{source}.html", "hooks/any.html"], about)
 
 
 @csrf_exempt
@@ -69,13 +78,18 @@ def changes(request: HttpRequest) -> HttpResponse:
     """POST takes one change, as a deploy pipeline reports it: service, before, after, at, by."""
     if request.method != "POST":
         return refuse(request, 405, "Use POST to report a change.", Allow="POST")
-    return _take(request, _store_change)
+    return _take(request, tokens.CHANGES, _store_change)
 
 
 @bearer
-def _take(request: HttpRequest, store: Callable[[bytes], dict[str, Any]]) -> HttpResponse:
+def _take(request: HttpRequest, who: Sender, store: Callable[[bytes], dict[str, Any]]) -> HttpResponse:
     try:
-        return JsonResponse(store(body_of(request)), status=202)
+        body = body_of(request)
+        if not signed(who, body, request.headers.get(who.hmac_header, "")):
+            return refuse(request, 401, f"The body's signature in {who.hmac_header} is missing or wrong.")
+        return JsonResponse(store(body), status=202)
+    except Unavailable as error:
+        return refuse(request, 503, str(error), **{"Retry-After": "10"})
     except TooLarge as error:
         return refuse(request, 413, str(error))
     except Malformed as error:

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from django.contrib import admin
 from django.urls import reverse
@@ -15,6 +17,8 @@ from tests.web import factories
 
 pytestmark = pytest.mark.django_db
 OURS = [model for model in admin.site._registry if model.__module__.startswith("sre_platform.")]
+TERMS = {"source": "*", "mapping": "{}", "hmac_header": "X-Hub-Signature-256"}
+MAPPING = {"starts_at": "since", "constants": {"alertname": "A"}}
 EDITED = {"Service", "Change", "AlertRule", "PlaybookVersion", "IntakeToken", "RemediationPolicy", "KillSwitch"}
 
 
@@ -103,8 +107,32 @@ def test_a_token_is_revoked_here_but_neither_made_nor_shown(web):
     assert row.digest not in page
     assert row.digest not in web.get(url(IntakeToken, "changelist")).content.decode()
     assert web.get(url(IntakeToken, "add")).status_code == 403
-    web.post(url(IntakeToken, "change", row.pk), {"revoked": "on"})
+    assert tokens.sender("Bearer a-token").name == "prometheus"
+    web.post(url(IntakeToken, "change", row.pk), TERMS | {"revoked": "on"})
     assert tokens.sender("Bearer a-token") is None
+
+
+def test_revoking_from_the_list_ends_a_token_at_once(web):
+    tokens.issue("prometheus", "a-token")
+    assert tokens.sender("Bearer a-token")
+    key = IntakeToken.objects.get().pk
+    web.post(url(IntakeToken, "changelist"), {"action": "revoke", "_selected_action": [key]})
+    assert tokens.sender("Bearer a-token") is None
+
+
+def test_a_senders_mapping_is_edited_for_all_its_tokens_and_a_bad_one_is_refused(web):
+    tokens.issue("zabbix", source="generic", mapping=MAPPING)
+    tokens.rotate("zabbix")
+    row = IntakeToken.objects.latest("pk")
+    better = MAPPING | {"labels": {"service": "host\0"}}
+    terms = TERMS | {"source": "generic", "mapping": json.dumps(better)}
+    assert web.post(url(IntakeToken, "change", row.pk), terms).status_code == 302
+    assert [token.mapping["labels"] for token in IntakeToken.objects.all()] == [{"service": "host\ufffd"}] * 2
+    bad = web.post(url(IntakeToken, "change", row.pk), terms | {"mapping": '{"starts_at": "since"}'})
+    assert "alertname is needed" in str(bad.context["adminform"].form.errors)
+    bad = web.post(url(IntakeToken, "change", row.pk), terms | {"hmac_secret_ref": "hunter2"})
+    assert "the secret itself is never stored" in str(bad.context["adminform"].form.errors)
+    assert IntakeToken.objects.latest("pk").mapping == IntakeToken.objects.first().mapping != MAPPING
 
 
 def test_the_kill_switch_remembers_who_threw_it(web):

@@ -1,3 +1,4 @@
+import hmac
 import json
 import socket
 import time
@@ -11,7 +12,7 @@ from sre_platform.catalog.models import Change
 from sre_platform.celery import app
 from sre_platform.engine import tasks
 from sre_platform.intake import tokens
-from sre_platform.intake.models import Delivery, IntakeToken
+from sre_platform.intake.models import Delivery
 from tests.fakes import door
 from tests.fakes.alertmanager import alert, body
 
@@ -130,6 +131,43 @@ def test_nobody_is_rung_before_the_transaction_commits(token, bells):
     assert bells() == [("advance", 7)]
 
 
+@pytest.mark.parametrize(
+    ("terms", "allowed"),
+    [
+        ({"source": "alertmanager"}, [ALERTS]),
+        ({"source": "changes"}, [CHANGES]),
+        ({"source": "grafana"}, []),
+        ({"scope": "metrics"}, []),
+        ({}, [ALERTS, CHANGES]),
+    ],
+)
+def test_a_token_opens_only_the_doors_it_is_for(post, terms, allowed):
+    bearer = {"authorization": f"Bearer {tokens.issue('other', **terms)}"}
+    for path, content in ((ALERTS, body()), (CHANGES, CHANGE)):
+        answer = post(path, content, **bearer)
+        assert answer.status_code == (202 if path in allowed else 403)
+        if path not in allowed:
+            assert error(answer) == f"The token of other is not for {path.rpartition('/')[2]}."
+    assert (Delivery.objects.count(), Change.objects.count()) == (ALERTS in allowed, CHANGES in allowed)
+
+
+def test_a_sender_that_has_to_sign_is_refused_without_its_signature(post, monkeypatch):
+    bearer = {"authorization": f"Bearer {tokens.issue('signer', hmac_secret_ref='env:SIGNERS_SECRET')}"}
+    text, other = body(alert()), body(alert("Other"))
+    monkeypatch.setenv("SIGNERS_SECRET", "a secret")
+    good = hmac.new(b"a secret", text, "sha256").hexdigest()
+    assert post(ALERTS, text, **bearer, x_hub_signature_256=f"sha256={good}").status_code == 202
+    for content, headers in ((text, {}), (other, {"x_hub_signature_256": good}), (text, {"x_signature": good})):
+        answer = post(ALERTS, content, **bearer, **headers)
+        assert answer.status_code == 401
+        assert error(answer) == "The body's signature in X-Hub-Signature-256 is missing or wrong."
+    monkeypatch.delenv("SIGNERS_SECRET")
+    unread = post(ALERTS, text, **bearer, x_hub_signature_256=good)
+    assert (unread.status_code, unread.headers["retry-after"]) == (503, "2")
+    assert "env:SIGNERS_SECRET is empty or cannot be read" in error(unread)
+    assert Delivery.objects.count() == 1
+
+
 @pytest.mark.parametrize("path", [ALERTS, CHANGES])
 @pytest.mark.parametrize("authorization", ["", "Bearer wrong", "Basic dXNlcjpwYXNz", "{token}", "Bearer {token}x"])
 def test_without_a_valid_token_nothing_is_stored(post, token, path, authorization):
@@ -142,7 +180,8 @@ def test_without_a_valid_token_nothing_is_stored(post, token, path, authorizatio
 
 
 def test_a_revoked_token_and_a_replaced_one_are_refused(post, token):
-    IntakeToken.objects.update(revoked=True)
+    assert post(CHANGES, CHANGE).status_code == 202
+    tokens.revoke("tests")
     assert post(ALERTS, body()).status_code == 401
     fresh = tokens.issue("tests")
     assert post(ALERTS, body()).status_code == 401
