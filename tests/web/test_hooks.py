@@ -1,3 +1,4 @@
+import asyncio
 import hmac
 import json
 import socket
@@ -5,6 +6,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 from django.test import Client
 
@@ -104,6 +106,19 @@ def test_what_cannot_be_stored_is_not_accepted_and_nobody_is_rung_for_it(post, b
     assert error(answer) == "The database did not take it. Send it again in 2 s."
     assert not Delivery.objects.exists()
     assert bells() == []
+
+
+def test_a_connection_that_broke_costs_one_answer_and_no_more(post):
+    def broken():
+        connection.ensure_connection()
+        connection.connection.close()  # as when the server dies
+
+    asyncio.run(sync_to_async(broken)())  # in the thread that the door asks for senders in
+    tokens.forget()
+    first = post(ALERTS, body(alert()))
+    assert (first.status_code, first.headers["retry-after"]) == (503, "2")
+    assert error(first) == "The database does not answer. Send it again in 2 s."
+    assert post(ALERTS, body(alert())).status_code == 202
 
 
 def test_who_is_far_behind_says_when_to_come_back(post, settings):
