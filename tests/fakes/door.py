@@ -55,7 +55,11 @@ def send_at_once(path: str, bodies: list[bytes], headers: dict[str, str]) -> tup
 def _close(door: Door) -> None:
     """Its writer's connection, and that of the thread in which it asked for senders."""
     door.writer.stop()
-    asyncio.run(sync_to_async(connection.close)())
+    asyncio.run(sync_to_async(_close_of_this_thread)())
+
+
+def _close_of_this_thread() -> None:
+    connection.close()
 
 
 async def _send(door: Door, path: str, pieces: list[bytes], headers: dict[str, str], method: str) -> Answer:
