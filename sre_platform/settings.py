@@ -24,6 +24,11 @@ SRE_MAX_WEBHOOK_BYTES = int(env.get("SRE_MAX_WEBHOOK_BYTES", str(1024 * 1024)))
 SRE_MAX_PENDING = int(env.get("SRE_MAX_PENDING", "20000"))
 SRE_TICKET_SYSTEMS = env.get("SRE_TICKET_SYSTEMS", "local").split(",")
 SRE_LOG_LEVEL = env.get("SRE_LOG_LEVEL", "INFO")
+SRE_ALERTMANAGER_URL = env.get("SRE_ALERTMANAGER_URL", "").rstrip("/")
+SRE_ALARM_URL = env.get("SRE_ALARM_URL", "")
+SRE_ALARM_TOKEN = env.get("SRE_ALARM_TOKEN", "")
+SRE_ALARM_ALERTMANAGER_URL = env.get("SRE_ALARM_ALERTMANAGER_URL", "").rstrip("/")
+env.setdefault("PROMETHEUS_MULTIPROC_DIR", str(SRE_DATA / "run" / "metrics"))  # read when prometheus_client is imported
 
 SECRET_KEY = env.get("SRE_SECRET_KEY", "")
 DEBUG = env.get("SRE_DEBUG", "") == "1"
@@ -67,6 +72,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "sre_platform.web.context.automation",
+                "sre_platform.web.context.alarms",
             ]
         },
     }

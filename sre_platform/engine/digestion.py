@@ -1,22 +1,30 @@
 """Deliveries become alerts, alerts become incidents: a batch in one transaction, wholly or not at all."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 
 from django.db import transaction
 
 from sre_platform.catalog.models import dependencies
+from sre_platform.clients import metrics
 from sre_platform.incidents import correlate
-from sre_platform.incidents.board import Placed
+from sre_platform.incidents.board import Board, Key, Placed
 from sre_platform.intake import ledger
 from sre_platform.intake.ledger import Entry, Read
+from sre_platform.intake.models import Alert
+from sre_platform.kernel.clock import now
 
 
 @dataclass(frozen=True)
 class Digested:
-    """How many deliveries were digested, and the incidents that have something new to work on."""
+    """How many deliveries were digested, the incidents that have something new to work on, and which are new."""
 
-    deliveries: int
-    incidents: list[int]
+    deliveries: int = 0
+    incidents: Sequence[int] = ()
+    opened: Sequence[int] = ()
 
 
 def digest() -> Digested:
@@ -26,28 +34,57 @@ def digest() -> Digested:
     """
     batch = ledger.read_pending()
     if not batch:
-        return Digested(0, [])
+        return Digested()
     with transaction.atomic():
         if not ledger.take_turn():
-            return Digested(0, [])
+            return Digested()
         batch = ledger.dated(ledger.still_pending(batch))
-        return Digested(len(batch), sorted(_digest(batch)) if batch else [])
+        return _digest(batch) if batch else Digested()
 
 
-def _digest(batch: list[Read]) -> set[int]:
+def _digest(batch: Sequence[Read]) -> Digested:
     values = [value for item in batch for value in item.alerts]
     rows = ledger.known_alerts((value.fingerprint, value.starts_at) for value in values)
     began = min(item.delivery.received_at for item in batch)
     board = correlate.set_up(values, began, dependencies(), rows)
     placed = [[board.take(value, item.delivery.received_at) for value in item.alerts] for item in batch]
-    arrivals = {
-        (v.fingerprint, v.starts_at): item.delivery.received_at for item in reversed(batch) for v in item.alerts
-    }
-    fresh = {key: (value, arrivals[key]) for key, value in board.fresh.items()}
-    ids = {key: row.pk for key, row in rows.items()} | ledger.write_alerts(fresh, board.ended)
-    touched = correlate.write(board, ids)
+    arrived = {(v.fingerprint, v.starts_at): item.delivery.received_at for item in reversed(batch) for v in item.alerts}
+    ids = _ids(rows) | ledger.write_alerts(
+        {key: (value, arrived[key]) for key, value in board.fresh.items()}, board.ended, board.quieted
+    )
+    digested = _write(board, ids, len(batch))
     ledger.settle([(item, [_entry(p) for p in found]) for item, found in zip(batch, placed, strict=True)], ids)
-    return touched
+    transaction.on_commit(partial(_count, Counter(item.fate.value for found in placed for item in found)))
+    return digested
+
+
+def _count(fates: Mapping[str, int]) -> None:
+    for fate, times in fates.items():
+        metrics.fate(fate, times)
+
+
+def _ids(rows: Mapping[Key, Alert]) -> dict[Key, int]:
+    return {key: row.pk for key, row in rows.items()}
+
+
+def _write(board: Board, ids: Mapping[Key, int], deliveries: int) -> Digested:
+    touched = correlate.write(board, ids)
+    return Digested(deliveries, sorted(touched), sorted(live.pk for live in board.opened))
+
+
+@transaction.atomic
+def reconsider(older_than: timedelta) -> Digested:
+    """Place the alerts that were quiet and are so no longer, of those that were looked at longest ago."""
+    if not (waiting := ledger.quiet_alerts(now() - older_than)) or not ledger.take_turn():
+        return Digested()
+    values = [row.as_value() for row in waiting]
+    rows = {(row.fingerprint, row.starts_at): row for row in waiting}
+    board = correlate.set_up(values, now(), dependencies(), rows)
+    placed = [board.take(value, now()) for value in values]
+    ledger.write_alerts({}, {}, board.quieted)
+    digested = _write(board, _ids(rows), 0)
+    ledger.note([_entry(item) for item in placed if item.joins], _ids(rows))
+    return digested
 
 
 def _entry(placed: Placed) -> Entry:

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import transaction
 
 from sre_platform.diagnosis import investigate
-from sre_platform.engine import telling
+from sre_platform.engine import telling, watched
 from sre_platform.engine.work import Work, load
 from sre_platform.guardrails import domain as guardrails
 from sre_platform.incidents import record
@@ -51,10 +51,11 @@ class Move:
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing new yet: look again in so many seconds. A ``reason`` is told, but not twice."""
+    """Nothing new yet, or the stage ``failed``: look again in so many seconds. A ``reason`` is told, but not twice."""
 
     seconds: float
     reason: str = ""
+    failed: bool = False
 
 
 def diagnose(work: Work) -> Move | Wait:
@@ -194,11 +195,11 @@ def advance(incident_id: int, owner: str) -> float | None:
     lease = record.claim(incident_id, owner, settings.SRE_LEASE_S)
     if lease is None:
         return None
-    with structlog.contextvars.bound_contextvars(incident=incident_id, stage=LINE[lease.state].__name__):
+    with watched.stage(lease, LINE[lease.state].__name__) as seen:
         try:
-            return settle(lease, _run(lease))
+            return settle(lease, seen.found(_run(lease)))
         except Lost as lost:
-            log.info("lease_lost", reason=str(lost))
+            seen.lost(lost)
             return None
 
 
@@ -213,7 +214,7 @@ def _run(lease: record.Lease) -> Move | Wait:
     except Exception as error:  # a plugin may raise anything; it is noted, counted and bounded, never swallowed
         log.exception("stage_failed")
         record.note(lease, record.STAGE_FAILED, f"{type(error).__name__}: {error}")
-        return Wait(RETRY_S)
+        return Wait(RETRY_S, failed=True)
 
 
 def settle(lease: record.Lease, outcome: Move | Wait) -> float | None:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from datetime import timedelta
 from functools import partial
 from time import monotonic
 
@@ -11,13 +12,15 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from sre_platform.celery import app
-from sre_platform.engine import digestion, line
+from sre_platform.engine import digestion, heartbeats, line, tracing
 from sre_platform.incidents import record
 from sre_platform.intake.receive import backlog
+from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Unavailable
 from sre_platform.tickets import desk
 
 BATCH = 100  # of each kind that one sweep rings for
+LOOK_AGAIN = timedelta(seconds=10)  # at alerts that are quiet
 DIGEST_FOR_S = 10.0  # then the next worker takes over: far below the time limit of a task
 LONGEST_TIMED_BELL_S = 5.0  # longer waits are the sweep's: a message that waits would be lost with its worker
 log = structlog.get_logger()
@@ -28,6 +31,7 @@ def digest() -> None:
     """Turn what is pending into alerts and incidents, for as long as there is something and time for it."""
     until = monotonic() + DIGEST_FOR_S
     while (digested := digestion.digest()).deliveries:
+        tracing.received(digested.opened)
         for incident_id in digested.incidents:
             ring(advance, incident_id)
         if monotonic() > until:
@@ -48,7 +52,9 @@ def advance(incident_id: int) -> None:
 @app.task
 def deliver(ticket_id: int) -> None:
     """Bring a ticket to what is wanted."""
-    desk.deliver(ticket_id)
+    began = now()
+    if incident_id := desk.deliver(ticket_id):
+        tracing.ticket(incident_id, ticket_id, began)
 
 
 @app.task
@@ -56,9 +62,12 @@ def sweep() -> None:
     """Ring for everything that is due: what no bell rang for, or whose bell was lost, or whose worker died."""
     if backlog(1):
         ring(digest)
+    for incident_id in digestion.reconsider(LOOK_AGAIN).incidents:
+        ring(advance, incident_id)
     for incident_id in record.due(BATCH):
         ring(advance, incident_id)
     ring_tickets()
+    heartbeats.beat("sweep")
 
 
 def ring_tickets() -> None:
@@ -81,7 +90,13 @@ def _ring(task: Task, row_id: tuple[int, ...], in_s: float) -> None:
     try:
         task.apply_async(row_id, countdown=in_s or None)
     except OperationalError as error:
-        log.warning("bell_not_rung", task=task.name, row=list(row_id), reason=str(error))
+        log.warning("bell_not_rung", task=task.name, **about(task, *row_id), reason=str(error))
+
+
+def about(task: Task, row_id: int | None = None) -> dict[str, int]:
+    """The log field that says what a task is about: ``incident`` or ``ticket``; none for the others."""
+    field = {advance.name: "incident", deliver.name: "ticket"}.get(task.name)
+    return {field: row_id} if field and row_id is not None else {}
 
 
 def workers() -> int:

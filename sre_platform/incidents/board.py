@@ -133,6 +133,7 @@ class Board:
         self.starts = Counter(starts or {})
         self.fresh: dict[Key, AlertValue] = {}
         self.ended: dict[Key, AlertValue] = {}
+        self.quieted: dict[Key, str] = {}  # why, and the empty string for those that are quiet no longer
         self.opened: list[Live] = []
         self.adopted: list[tuple[Live, Live]] = []
         self.joined: list[tuple[Key, Live, Placed]] = []
@@ -164,7 +165,10 @@ class Board:
         return Placed(alert, Fate.DUPLICATE, "", known.live)
 
     def _place(self, key: Key, known: Known, alert: AlertValue, at: datetime) -> Placed:
-        if why := self.quiet(alert.labels, at):
+        why = self.quiet(alert.labels, at)
+        if why or key not in self.fresh:
+            self.quieted[key] = why
+        if why:
             return Placed(alert, Fate.QUIET, why)
         for rule in (self._same_service, self._same_cause, self._common_dependency, self._neighbour, self._storm):
             if placed := rule(alert, at):

@@ -9,12 +9,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import takewhile
 from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import F, Max, Q, QuerySet
 
+from sre_platform.clients import metrics
 from sre_platform.incidents.domain import ENDED, Event, State, after
 from sre_platform.incidents.models import Incident, TimelineEntry
 from sre_platform.kernel.clock import now
@@ -79,6 +81,7 @@ def _take(rows: QuerySet[Incident], owner: str, lease_s: float) -> Lease | None:
     if before.claimed_by:
         said = f"{before.claimed_by} did not finish in time; {owner} took over."
         _append(before.pk, LEASE_EXPIRED, said, None, fence)
+        transaction.on_commit(partial(metrics.lease_expired, state))
     return Lease(before.pk, State(state), fence)
 
 

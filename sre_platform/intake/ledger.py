@@ -15,10 +15,12 @@ from django.db.models import Count
 from sre_platform.intake.domain import UNDATED, AlertValue
 from sre_platform.intake.models import Alert, Delivery, LedgerEntry, Turn
 from sre_platform.intake.receive import SOURCES
+from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Malformed, Unknown
 
 BATCH, BATCH_BYTES = 100, 4 * 1024 * 1024  # one transaction: large enough to be cheap, short enough to wait for
 AT_ONCE = 400  # rows in one statement
+QUIET_LENGTH = 300
 SPELLED_OUT = 3  # a delivery with more alerts has its fates counted; the ledger has each
 Key = tuple[str, datetime]
 T = TypeVar("T")
@@ -118,15 +120,33 @@ def starts_since(fingerprints: Iterable[str], since: datetime) -> dict[str, int]
     return found
 
 
-def write_alerts(fresh: Mapping[Key, tuple[AlertValue, datetime]], ended: Mapping[Key, AlertValue]) -> dict[Key, int]:
-    """Write new occurrences, with the moment of their arrival, and those that are over; returns the new rows' ids."""
+def write_alerts(
+    fresh: Mapping[Key, tuple[AlertValue, datetime]], ended: Mapping[Key, AlertValue], quieted: Mapping[Key, str]
+) -> dict[Key, int]:
+    """Write new occurrences, with the moment of their arrival, and what is over or quiet; returns the new rows' ids."""
     rows = [_row(value, at, ended.get(key)) for key, (value, at) in fresh.items()]
+    _hush(known_alerts(key for key in quieted if key not in fresh), quieted)
+    for row in rows:
+        row.quiet = quieted.get((row.fingerprint, row.starts_at), "")[:QUIET_LENGTH]
+        row.looked_at = now() if row.quiet else None
     Alert.objects.bulk_create(rows, batch_size=AT_ONCE)
     over = known_alerts(key for key in ended if key not in fresh)
     for key, row in over.items():
         row.resolved, row.ends_at = True, ended[key].ends_at
     Alert.objects.bulk_update(over.values(), ["resolved", "ends_at"], batch_size=AT_ONCE)
     return {(row.fingerprint, row.starts_at): row.pk for row in rows}
+
+
+def _hush(rows: Mapping[Key, Alert], quieted: Mapping[Key, str]) -> None:
+    for why in {quieted[key] for key in rows}:
+        keys = [row.pk for key, row in rows.items() if quieted[key] == why]
+        Alert.objects.filter(pk__in=keys).update(quiet=why[:QUIET_LENGTH], looked_at=now() if why else None)
+
+
+def quiet_alerts(looked_at_before: datetime) -> list[Alert]:
+    """Firing alerts that were quiet when they were last looked at, longest ago first."""
+    rows = Alert.objects.filter(resolved=False, looked_at__lt=looked_at_before)
+    return list(rows.order_by("looked_at")[:AT_ONCE])
 
 
 def _row(value: AlertValue, at: datetime, end: AlertValue | None) -> Alert:
@@ -151,16 +171,18 @@ def settle(batch: Sequence[tuple[Read, Sequence[Entry]]], alert_ids: Mapping[Key
         state = Delivery.State.REJECTED if item.trouble else Delivery.State.DIGESTED
         item.delivery.state, item.delivery.fate = state, item.trouble or fate(entries)
     Delivery.objects.bulk_update([item.delivery for item, _ in batch], ["state", "fate"], batch_size=AT_ONCE)
-    LedgerEntry.objects.bulk_create(
-        (
-            LedgerEntry(
-                delivery=item.delivery, alert_id=alert_ids[e.key], fate=e.fate, incident=e.incident, says=e.says
-            )
-            for item, entries in batch
-            for e in entries
-        ),
-        batch_size=AT_ONCE,
-    )
+    rows = [_entry(entry, alert_ids, item.delivery) for item, entries in batch for entry in entries]
+    LedgerEntry.objects.bulk_create(rows, batch_size=AT_ONCE)
+
+
+def note(entries: Sequence[Entry], alert_ids: Mapping[Key, int]) -> None:
+    """Write down what became of alerts that no delivery brought."""
+    LedgerEntry.objects.bulk_create([_entry(entry, alert_ids, None) for entry in entries])
+
+
+def _entry(entry: Entry, alert_ids: Mapping[Key, int], delivery: Delivery | None) -> LedgerEntry:
+    facts = {"fate": entry.fate, "incident": entry.incident, "says": entry.says}
+    return LedgerEntry(delivery=delivery, alert_id=alert_ids[entry.key], **facts)
 
 
 def fate(entries: Sequence[Entry]) -> str:

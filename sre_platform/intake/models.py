@@ -1,8 +1,10 @@
 """What came in: deliveries as they were received, the alerts they carried, and the tokens that may send."""
 
+from typing import Literal
+
 from django.db import models
 
-from sre_platform.intake.domain import ANY_SOURCE, INTAKE, METRICS
+from sre_platform.intake.domain import ANY_SOURCE, INTAKE, METRICS, AlertValue
 from sre_platform.intake.signatures import DEFAULT_HEADER
 from sre_platform.kernel.clock import now
 
@@ -75,19 +77,37 @@ class Alert(models.Model):
     annotations = models.JSONField()
     generator_url = models.TextField(blank=True)
     received_at = models.DateTimeField(default=now, help_text="When it was first delivered.")
+    quiet = models.CharField(max_length=300, blank=True, help_text="Why no incident is about it while it fires.")
+    looked_at = models.DateTimeField(null=True, help_text="When it was last found to be quiet.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["fingerprint", "starts_at"], name="alert_once")]
-        indexes = [models.Index(fields=["id"], condition=models.Q(resolved=False), name="alert_firing")]
+        indexes = [
+            models.Index(fields=["id"], condition=models.Q(resolved=False), name="alert_firing"),
+            models.Index(
+                fields=["looked_at"],
+                condition=models.Q(resolved=False) & models.Q(looked_at__isnull=False),
+                name="alert_quiet",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} on {self.service or 'no service'}"
 
+    def as_value(self) -> AlertValue:
+        """This occurrence as it was first delivered, or as it ended."""
+        status: Literal["firing", "resolved"] = "resolved" if self.resolved else "firing"
+        texts = (self.labels, self.annotations)
+        return AlertValue(self.fingerprint, status, *texts, self.starts_at, self.ends_at, self.generator_url)
+
 
 class LedgerEntry(models.Model):
-    """What became of one alert of one delivery, and why. ``incident`` is the number of the incident, if any."""
+    """What became of one alert of one delivery, and why. ``incident`` is the number of the incident, if any.
 
-    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="ledger")
+    No delivery: an alert that was quiet came up for decision again by itself.
+    """
+
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, null=True, related_name="ledger")
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="+")
     fate = models.CharField(max_length=12)
     incident = models.PositiveBigIntegerField(null=True, db_index=True)

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import connection
 
+from sre_platform.clients import metrics
 from sre_platform.engine.bell import Bell
 from sre_platform.intake import tokens
 from sre_platform.intake.domain import Sender
@@ -57,8 +58,10 @@ class Door:
         try:
             delivery = await self._take(source, _headers(scope), receive)
         except Refused as refused:
+            metrics.delivery(source, refused.status)
             await _refuse(send, scope, refused)
         else:
+            metrics.delivery(source, 202)
             await _answer(send, 202, {"delivery": delivery.pk}, ())
 
     async def _take(self, source: str, headers: dict[str, str], receive: Receive) -> Delivery:

@@ -15,6 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from sre_platform.catalog.models import Change
+from sre_platform.clients import metrics
 from sre_platform.intake import tokens
 from sre_platform.intake.domain import Sender
 from sre_platform.intake.receive import SOURCES
@@ -78,7 +79,12 @@ def changes(request: HttpRequest) -> HttpResponse:
     """POST takes one change, as a deploy pipeline reports it: service, before, after, at, by."""
     if request.method != "POST":
         return refuse(request, 405, "Use POST to report a change.", Allow="POST")
-    return _take(request, tokens.CHANGES, _store_change)
+    return _counted("changes", _take(request, tokens.CHANGES, _store_change))
+
+
+def _counted(source: str, answer: HttpResponse) -> HttpResponse:
+    metrics.delivery(source, answer.status_code)
+    return answer
 
 
 @bearer

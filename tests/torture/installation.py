@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
+import psycopg
+
 from sre_platform.embedded import parts
 from sre_platform.kernel.errors import Unavailable
 from sre_platform.kernel.orphans import signalled_with_parent
@@ -154,7 +156,7 @@ class Installation:
         return _nothing
 
     def _flush(self, _rng: random.Random) -> Callable[[], None]:
-        with socket.create_connection(("127.0.0.1", self.broker_port), timeout=5) as connection:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.broker_port), timeout=5) as connection:
             connection.sendall(b"FLUSHALL\r\n")
             connection.recv(100)
         return _nothing
@@ -167,7 +169,8 @@ class Installation:
     def _kill_backend(self, rng: random.Random) -> Callable[[], None]:
         """One backend that dies makes PostgreSQL end all others and recover."""
         assert self.database
-        _kill_one(self.database.backends(), rng)
+        with suppress(psycopg.Error):  # it may be down already
+            _kill_one(self.database.backends(), rng)
         return self.database.start
 
 
