@@ -19,7 +19,7 @@ PAUSE_S = 0.5
 
 
 def wait_for_database(within_s: float) -> None:
-    """Wait until the database takes a connection. Raises Unavailable when it does not ``within_s`` seconds."""
+    """Wait until the database takes a connection. Raises Unavailable after ``within_s`` seconds without one."""
     deadline = monotonic() + within_s
     while True:
         try:
