@@ -185,7 +185,7 @@ start() {
     else # before podman 4.6 dependencies are not waited for, so they are started in their order
         "${compose[@]}" up --detach --no-build --no-deps postgres redis && until_healthy postgres redis &&
             "${compose[@]}" up --detach --no-build --no-deps setup && [ "$(podman wait "$(service setup)")" = 0 ] &&
-            "${compose[@]}" up --detach --no-build --no-deps lab prometheus alertmanager web worker beat
+            "${compose[@]}" up --detach --no-build --no-deps lab prometheus alertmanager web worker beat auditor
     fi && until_healthy "${parts[@]}"
 }
 

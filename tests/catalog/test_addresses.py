@@ -31,6 +31,7 @@ def test_what_nobody_could_ask_is_refused(url):
         Service(name="orders", metrics_url=url).clean_fields()
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("url, good", [*[(url, True) for url in GOOD], ("ftp://orders/x", False)])
 def test_the_admin_page_takes_the_same(url, good):
     form = site._registry[Service].get_form(RequestFactory().get("/"))

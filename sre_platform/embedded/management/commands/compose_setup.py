@@ -12,7 +12,6 @@ from sre_platform.embedded import large_form
 from sre_platform.intake import tokens
 from sre_platform.kernel.errors import SreError
 
-DATABASE_WITHIN_S = 60.0
 TOKEN = "compose"  # noqa: S105 the name of the token, not the token
 
 
@@ -33,12 +32,13 @@ Alertmanager read."""
         add("--prometheus", type=Path, required=True, metavar="FOLDER", help="where Prometheus' files go")
         add("--alertmanager", type=Path, required=True, metavar="FOLDER", help="where Alertmanager's files go")
         add("--alertmanager-address", required=True, metavar="HOST:PORT", help="where Prometheus sends alerts")
+        add("--wait", type=float, default=60.0, metavar="S", help="for the database (default: 60)")
         add("--hook", required=True, metavar="URL", help="where Alertmanager posts them")
 
     def handle(self, *_: Any, **options: Any) -> None:
         token, password = _secret("SRE_INTAKE_TOKEN"), _secret("SRE_ADMIN_PASSWORD")
         try:
-            large_form.wait_for_database(DATABASE_WITHIN_S)
+            large_form.wait_for_database(options["wait"])
             call_command("migrate", verbosity=0)
             call_command("sync", catalog=options["catalog"], stdout=self.stdout)
             with transaction.atomic():
