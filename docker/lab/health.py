@@ -6,5 +6,5 @@ import urllib.request
 
 with urllib.request.urlopen("http://127.0.0.1:8089/report?window=3s", timeout=2) as answer:
     report = json.load(answer)
-print(report)
+sys.stdout.write(json.dumps(report))
 sys.exit(not (report["requests"] > 0 and report["success_rate"] >= 0.99))
