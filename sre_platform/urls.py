@@ -6,7 +6,7 @@ from django.templatetags.static import static
 from django.urls import path
 from django.views.generic import RedirectView
 
-from sre_platform.web import hooks, pages, stream
+from sre_platform.web import health, hooks, pages, stream
 
 urlpatterns = [
     path("", pages.incidents, name="incidents"),
@@ -18,8 +18,11 @@ urlpatterns = [
     path("tickets/", pages.tickets, name="tickets"),
     path("tickets/<int:ticket_id>/", pages.ticket, name="ticket"),
     path("automation", pages.automation, name="automation"),
-    path("hooks/alertmanager", hooks.alertmanager, name="hook-alertmanager"),
     path("hooks/changes", hooks.changes, name="hook-changes"),
+    path("hooks/<slug:source>", hooks.explain, name="hook"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
     path("login/", auth.LoginView.as_view(template_name="login.html"), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("favicon.ico", RedirectView.as_view(url=static("web/mark.svg"))),

@@ -88,3 +88,9 @@ def topology() -> domain.Topology:
 def changes_since(service: str, since) -> list[domain.Change]:
     """What was changed about a service since a moment, newest first."""
     return [row.as_value() for row in Change.objects.filter(service=service, at__gte=since)]
+
+
+def dependencies() -> domain.Topology:
+    """All services by name with nothing but what they depend on: what correlation needs, cheap however many."""
+    rows = Service.objects.values_list("name", "depends_on")
+    return {name: domain.Target(name, depends_on=tuple(needs)) for name, needs in rows}

@@ -51,7 +51,7 @@ def _came_and_went() -> bool:
     last = {
         (alert.fingerprint, alert.starts_at): alert.status
         for delivery in waiting
-        for alert in SOURCES.get(delivery.source).parse(bytes(delivery.body))
+        for alert in SOURCES.get(delivery.source).parse(bytes(delivery.body), {})
     }
     return bool(last) and set(last.values()) == {"resolved"}
 

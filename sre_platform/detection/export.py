@@ -23,18 +23,26 @@ def rule_file(rules: Iterable[AlertRule], interval_s: float = 1) -> str:
 
 
 def prometheus_config(
-    scrape_targets: Mapping[str, str], rule_path: str, alertmanager: str, interval_s: float = 1
+    scrape_targets: Mapping[str, str],
+    rule_path: str,
+    alertmanager: str,
+    interval_s: float = 1,
+    with_token: Mapping[str, tuple[str, str]] | None = None,
 ) -> str:
     """A Prometheus configuration (YAML).
 
     ``scrape_targets`` maps a job to ``host:port`` or ``host:port/path`` (``/metrics`` when there is none);
-    ``alertmanager`` is ``host:port``, without it (``""``) alerts are evaluated and sent nowhere.
+    ``alertmanager`` is ``host:port``, without it (``""``) alerts are evaluated and sent nowhere. ``with_token`` maps
+    further jobs to a target, scraped every 5 s, and the file with its bearer token.
     """
     interval = duration(interval_s)
     config: dict[str, Any] = {
         "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
         "rule_files": [rule_path],
-        "scrape_configs": [_scrape(job, target) for job, target in scrape_targets.items()],
+        "scrape_configs": [
+            *(_scrape(job, target) for job, target in scrape_targets.items()),
+            *(_scrape(job, target) | _guarded(token) for job, (target, token) in (with_token or {}).items()),
+        ],
     }
     if alertmanager:
         config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
@@ -80,6 +88,11 @@ def _scrape(job: str, target: str) -> dict[str, Any]:
     address, slash, path = target.partition("/")
     static = {"static_configs": [{"targets": [address]}]}
     return {"job_name": job, **({"metrics_path": slash + path} if path else {}), **static}
+
+
+def _guarded(token_file: str) -> dict[str, Any]:
+    credentials = {"type": "Bearer", "credentials_file": token_file}
+    return {"authorization": credentials, "scrape_interval": "5s", "scrape_timeout": "5s"}
 
 
 def _literal(text: str) -> str:

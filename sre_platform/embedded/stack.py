@@ -7,6 +7,7 @@ kernel tells supervisord (Linux), which stops all it started; what is left anywa
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,6 +74,7 @@ class Stack:
     def save(self) -> None:
         """Leave the plan, and the settings for the processes of this installation and for later commands."""
         run = self.data / "run"
+        shutil.rmtree(run / "metrics", ignore_errors=True)  # the counts of processes that are gone
         for folder in (run, self.data / "log"):
             folder.mkdir(parents=True, exist_ok=True)
         plan = {"ports": dict(self.ports), "alerting": self.alerting, "redis_url": self.redis_url}
@@ -106,6 +108,7 @@ class Stack:
                 "SRE_BASE_URL": self.url("WEB"),
                 "SRE_REDIS_URL": self.redis_url,
                 "SRE_PROMETHEUS_URL": self.url("PROMETHEUS") if self.alerting == "prometheus" else "",
+                "SRE_ALERTMANAGER_URL": self.url("ALERTMANAGER") if self.alerting == "prometheus" else "",
                 "SRE_SUPERVISOR_URL": f"http://sre:{password}@127.0.0.1:{self.ports['SUPERVISOR']}",
             }
         )
@@ -146,7 +149,9 @@ class Stack:
             "--without-mingle",
         ]
         beat = [*celery, "beat", "--loglevel", "WARNING", "--pidfile="]
-        return [*broker, Program("web", uvicorn, 20), Program("worker", worker, 20), Program("beat", beat, 20)]
+        auditor = [sys.executable, str(HOME / "manage.py"), "auditor"]
+        named = {"web": uvicorn, "worker": worker, "beat": beat, "auditor": auditor}
+        return [*broker, *(Program(name, command, 20) for name, command in named.items())]
 
     def _lab(self) -> list[Program]:
         lab, secret = self.data / "lab", {"LAB_FAULTS_TOKEN": self.secrets["SRE_LAB_FAULTS_TOKEN"]}
@@ -188,9 +193,12 @@ class Stack:
         folder, at = self.data / "prometheus", {part: f"127.0.0.1:{port}" for part, port in self.ports.items()}
         (folder / "data").mkdir(parents=True, exist_ok=True)
         targets = {job: at[job.upper()] for job in JOBS}
+        token = {"sre-platform": (at["WEB"], str(self.data / "run" / "intake.token"))}
         config = {
             "rules.yml": export.rule_file(rules),
-            "prometheus.yml": export.prometheus_config(targets, str(folder / "rules.yml"), at["ALERTMANAGER"]),
+            "prometheus.yml": export.prometheus_config(
+                targets, str(folder / "rules.yml"), at["ALERTMANAGER"], with_token=token
+            ),
             "alertmanager.yml": export.alertmanager_config(hook, str(self.data / "run" / "intake.token")),
         }
         for name, text in config.items():

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from sre_platform.engine import line, tasks
+from sre_platform.engine import line, tasks, watched
 from sre_platform.incidents import record
 from sre_platform.incidents.domain import Event
 
@@ -13,6 +13,8 @@ def decide(incident_id: int, person: str, approved: bool) -> bool:
     if lease is None:
         return False
     event = Event.HUMAN_APPROVED if approved else Event.REJECTED
-    line.settle(lease, line.Move(event, f"{person} {'approved' if approved else 'rejected'} it."))
+    move = line.Move(event, f"{person} {'approved' if approved else 'rejected'} it.")
+    with watched.stage(lease, "approval") as seen:
+        line.settle(lease, seen.found(move))
     tasks.ring(tasks.advance, incident_id)
     return True

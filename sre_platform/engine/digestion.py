@@ -1,33 +1,92 @@
-"""A delivery becomes alerts, alerts become incidents: one transaction, so that it happens wholly or not at all."""
+"""Deliveries become alerts, alerts become incidents: a batch in one transaction, wholly or not at all."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 
 from django.db import transaction
 
-from sre_platform.catalog.models import topology
-from sre_platform.incidents import correlate, record
-from sre_platform.intake import receive
-from sre_platform.intake.models import Delivery
-from sre_platform.kernel.errors import Malformed, Unknown
+from sre_platform.catalog.models import dependencies
+from sre_platform.clients import metrics
+from sre_platform.incidents import correlate, quieting
+from sre_platform.incidents.board import Board, Key, Placed
+from sre_platform.intake import ledger
+from sre_platform.intake.ledger import Entry, Read
+from sre_platform.intake.models import Alert
+from sre_platform.kernel.clock import now
+
+
+@dataclass(frozen=True)
+class Digested:
+    """How many deliveries were digested, the incidents that have something new to work on, and which are new."""
+
+    deliveries: int = 0
+    incidents: Sequence[int] = ()
+    opened: Sequence[int] = ()
+
+
+def digest() -> Digested:
+    """Digest the oldest pending deliveries. None of them when there are none, or while somebody else is at it.
+
+    Whoever is at it reads again after its commit, so what was pending meanwhile is not forgotten.
+    """
+    batch = ledger.read_pending()
+    if not batch:
+        return Digested()
+    with transaction.atomic():
+        if not ledger.take_turn():
+            return Digested()
+        batch = ledger.dated(ledger.still_pending(batch))
+        return _digest(batch) if batch else Digested()
+
+
+def _digest(batch: Sequence[Read]) -> Digested:
+    values = [value for item in batch for value in item.alerts]
+    rows = ledger.known_alerts((value.fingerprint, value.starts_at) for value in values)
+    began = min(item.delivery.received_at for item in batch)
+    board = correlate.set_up(values, began, dependencies(), rows, quieting.judge(began, values))
+    placed = [[board.take(value, item.delivery.received_at) for value in item.alerts] for item in batch]
+    arrived = {(v.fingerprint, v.starts_at): item.delivery for item in reversed(batch) for v in item.alerts}
+    ids = _ids(rows) | ledger.write_alerts(
+        {key: (value, arrived[key]) for key, value in board.fresh.items()}, board.ended, board.quieted
+    )
+    digested = _write(board, ids, len(batch))
+    ledger.settle([(item, [_entry(p) for p in found]) for item, found in zip(batch, placed, strict=True)], ids)
+    transaction.on_commit(partial(_count, Counter(item.fate.value for found in placed for item in found)))
+    return digested
+
+
+def _count(fates: Mapping[str, int]) -> None:
+    for fate, times in fates.items():
+        metrics.fate(fate, times)
+
+
+def _ids(rows: Mapping[Key, Alert]) -> dict[Key, int]:
+    return {key: row.pk for key, row in rows.items()}
+
+
+def _write(board: Board, ids: Mapping[Key, int], deliveries: int) -> Digested:
+    touched = correlate.write(board, ids)
+    return Digested(deliveries, sorted(touched), sorted(live.pk for live in board.opened))
 
 
 @transaction.atomic
-def digest(delivery_id: int) -> list[int]:
-    """Digest a pending delivery; returns the incidents whose next stage may run. Empty when it was digested before."""
-    delivery = receive.claim(delivery_id)
-    if delivery is None:
-        return []
-    known, fates, touched = topology(), [], set()
-    try:
-        items = receive.alerts_of(delivery)
-    except (Malformed, Unknown) as error:  # stored by a version that could read it: once is enough
-        Delivery.objects.filter(pk=delivery.pk).update(state=Delivery.State.REJECTED, fate=str(error))
-        return []
-    for item in items:
-        placed = correlate.place(item.alert, known)
-        fates.append(placed.fate + (", and resolved now" if item.just_resolved else ""))
-        if placed.incident_id:
-            touched.add(placed.incident_id)
-            if item.just_resolved and correlate.all_clear(placed.incident_id):
-                record.append(placed.incident_id, "alerts_clear", f"{item.alert} resolved; no alert fires any more.")
-                record.wake(placed.incident_id)
-    Delivery.objects.filter(pk=delivery.pk).update(fate="; ".join(fates) or "no alerts in it")
-    return sorted(touched)
+def reconsider(older_than: timedelta) -> Digested:
+    """Place the alerts that were quiet and are so no longer, of those that were looked at longest ago."""
+    if not (waiting := ledger.quiet_alerts(now() - older_than)) or not ledger.take_turn():
+        return Digested()
+    values = [row.as_value() for row in waiting]
+    rows = {(row.fingerprint, row.starts_at): row for row in waiting}
+    board = correlate.set_up(values, now(), dependencies(), rows, quieting.judge(now(), values))
+    placed = [board.take(value, now()) for value in values]
+    ledger.write_alerts({}, {}, board.quieted)
+    digested = _write(board, _ids(rows), 0)
+    ledger.note([_entry(item) for item in placed if item.joins], _ids(rows))
+    return digested
+
+
+def _entry(placed: Placed) -> Entry:
+    key = (placed.alert.fingerprint, placed.alert.starts_at)
+    return Entry(key, placed.fate.value, placed.live.pk if placed.live else None, str(placed))

@@ -20,11 +20,11 @@ from django.conf import settings
 from django.db import transaction
 
 from sre_platform.diagnosis import investigate
-from sre_platform.engine import telling
+from sre_platform.engine import telling, watched
 from sre_platform.engine.work import Work, load
 from sre_platform.guardrails import domain as guardrails
 from sre_platform.incidents import record
-from sre_platform.incidents.correlate import all_clear
+from sre_platform.incidents.correlate import all_clear, held_by
 from sre_platform.incidents.domain import ENDED, Event, State
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Lost, Rejected, SreError
@@ -51,15 +51,21 @@ class Move:
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing new yet: look again in so many seconds."""
+    """Nothing new yet, or the stage ``failed``: look again in so many seconds. A ``reason`` is told, but not twice."""
 
     seconds: float
+    reason: str = ""
+    failed: bool = False
 
 
 def diagnose(work: Work) -> Move | Wait:
     """Look at the service and what it depends on, and name the likeliest cause."""
     if all_clear(work.incident.pk):
         return Move(Event.ALERTS_CLEARED, "All alerts resolved before anybody had to look.")
+    if why := held_by(work.incident):
+        return Wait(LOOK_AGAIN_S, f"Waits, because {why}.")
+    if work.incident.storm:
+        return Move(Event.NO_CAUSE, "Too many services at once: automation is paused until the storm is over.")
     if not work.playbooks:
         return Move(Event.NO_CAUSE, "No playbook is for these alerts.")
     if work.incident.service not in work.topology:
@@ -72,16 +78,18 @@ def diagnose(work: Work) -> Move | Wait:
     if ranked:
         best = ranked[0].finding
         return Move(Event.CAUSE_FOUND, best.because[0], {"cause": best.as_json(), "others": len(ranked) - 1})
-    if now() < work.incident.opened_at + timedelta(seconds=PATIENCE_S):
+    if now() < work.looking_since() + timedelta(seconds=PATIENCE_S):
         return Wait(LOOK_AGAIN_S)
     unseen = sorted({item.missing for item in evidence if item.missing})
     return Move(Event.NO_CAUSE, "No rule names a cause that is sure enough.", {"not_seen": unseen})
 
 
-def decide(work: Work) -> Move:
+def decide(work: Work) -> Move | Wait:
     """Find the first candidate that makes sense, ask the guards about it, and write it down with its undo."""
     if all_clear(work.incident.pk):
         return Move(Event.ALERTS_CLEARED, "All alerts resolved before anything was done.")
+    if why := held_by(work.incident):
+        return Wait(LOOK_AGAIN_S, f"Waits, because {why}.")
     steps.drop_prepared(work.lease)
     skipped = []
     for candidate in work.candidates():
@@ -187,11 +195,11 @@ def advance(incident_id: int, owner: str) -> float | None:
     lease = record.claim(incident_id, owner, settings.SRE_LEASE_S)
     if lease is None:
         return None
-    with structlog.contextvars.bound_contextvars(incident=incident_id, stage=LINE[lease.state].__name__):
+    with watched.stage(lease, LINE[lease.state].__name__) as seen:
         try:
-            return settle(lease, _run(lease))
+            return settle(lease, seen.found(_run(lease)))
         except Lost as lost:
-            log.info("lease_lost", reason=str(lost))
+            seen.lost(lost)
             return None
 
 
@@ -206,18 +214,27 @@ def _run(lease: record.Lease) -> Move | Wait:
     except Exception as error:  # a plugin may raise anything; it is noted, counted and bounded, never swallowed
         log.exception("stage_failed")
         record.note(lease, record.STAGE_FAILED, f"{type(error).__name__}: {error}")
-        return Wait(RETRY_S)
+        return Wait(RETRY_S, failed=True)
 
 
 def settle(lease: record.Lease, outcome: Move | Wait) -> float | None:
     """Write down what a handler found; in the same transaction, people are told of what ends or needs them."""
     if isinstance(outcome, Wait):
-        record.defer(lease, now() + timedelta(seconds=outcome.seconds))
+        record.defer(lease, now() + timedelta(seconds=outcome.seconds), outcome.reason)
         return outcome.seconds
     with transaction.atomic():
+        if outcome.event is Event.ALERTS_CLEARED and not _still_clear(lease):
+            record.defer(lease, now())
+            return 0.0
         state = record.record(lease, outcome.event, outcome.reason, outcome.data, outcome.due_in_s)
         if state in ENDED:
             steps.release(lease.incident_id)
         telling.tell(lease.incident_id, state, outcome.event, outcome.reason)
     log.info("incident_moved", outcome=outcome.event.value, state=state.value, reason=outcome.reason)
     return None if state in ENDED else outcome.due_in_s
+
+
+def _still_clear(lease: record.Lease) -> bool:
+    """Whether no alert has joined since the stage looked; none can before the caller's transaction ends."""
+    lease.hold()
+    return all_clear(lease.incident_id)

@@ -2,30 +2,42 @@
 
 import os
 import socket
+from datetime import timedelta
 from functools import partial
+from time import monotonic
 
 import structlog
 from celery import Task
+from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from sre_platform.celery import app
-from sre_platform.engine import digestion, line
+from sre_platform.engine import digestion, heartbeats, line, reconcile, tracing
 from sre_platform.incidents import record
-from sre_platform.intake.receive import pending
+from sre_platform.intake.receive import backlog
+from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Unavailable
 from sre_platform.tickets import desk
 
 BATCH = 100  # of each kind that one sweep rings for
+LOOK_AGAIN = timedelta(seconds=10)  # at alerts that are quiet
+DIGEST_FOR_S = 10.0  # then the next worker takes over: far below the time limit of a task
 LONGEST_TIMED_BELL_S = 5.0  # longer waits are the sweep's: a message that waits would be lost with its worker
 log = structlog.get_logger()
 
 
 @app.task
-def digest(delivery_id: int) -> None:
-    """Turn a delivery into alerts and incidents."""
-    for incident_id in digestion.digest(delivery_id):
-        ring(advance, incident_id)
+def digest() -> None:
+    """Turn what is pending into alerts and incidents, for as long as there is something and time for it."""
+    until = monotonic() + DIGEST_FOR_S
+    while (digested := digestion.digest()).deliveries:
+        tracing.received(digested.opened)
+        for incident_id in digested.incidents:
+            ring(advance, incident_id)
+        if monotonic() > until:
+            ring(digest)
+            return
 
 
 @app.task
@@ -35,23 +47,34 @@ def advance(incident_id: int) -> None:
     if due_in_s is None:
         ring_tickets()
     elif due_in_s <= LONGEST_TIMED_BELL_S:
-        ring(advance, incident_id, due_in_s)
+        ring(advance, incident_id, in_s=due_in_s)
 
 
 @app.task
 def deliver(ticket_id: int) -> None:
     """Bring a ticket to what is wanted."""
-    desk.deliver(ticket_id)
+    began = now()
+    if incident_id := desk.deliver(ticket_id):
+        tracing.ticket(incident_id, ticket_id, began)
 
 
 @app.task
 def sweep() -> None:
     """Ring for everything that is due: what no bell rang for, or whose bell was lost, or whose worker died."""
-    for delivery_id in pending(BATCH):
-        ring(digest, delivery_id)
+    if backlog(1):
+        ring(digest)
+    for incident_id in digestion.reconsider(LOOK_AGAIN).incidents:
+        ring(advance, incident_id)
     for incident_id in record.due(BATCH):
         ring(advance, incident_id)
     ring_tickets()
+    heartbeats.beat("sweep")
+
+
+@app.task
+def reconcile_alerts() -> None:
+    """Find what was lost on the way from the Alertmanagers; the sweep rings for what it mends."""
+    reconcile.look(settings.SRE_ALERTMANAGER_URLS)
 
 
 def ring_tickets() -> None:
@@ -60,16 +83,27 @@ def ring_tickets() -> None:
         ring(deliver, ticket_id)
 
 
-def ring(task: Task, row_id: int, in_s: float = 0.0) -> None:
+def ring(task: Task, *row_id: int, in_s: float = 0.0) -> None:
     """Ring once the transaction has committed. A broker that is away costs time, never the row: the sweep will ring."""
     transaction.on_commit(partial(_ring, task, row_id, in_s))
 
 
-def _ring(task: Task, row_id: int, in_s: float) -> None:
+def ring_digest() -> None:
+    """Ring for a digester now: what there is has been committed."""
+    _ring(digest, (), 0.0)
+
+
+def _ring(task: Task, row_id: tuple[int, ...], in_s: float) -> None:
     try:
-        task.apply_async((row_id,), countdown=in_s or None)
+        task.apply_async(row_id, countdown=in_s or None)
     except OperationalError as error:
-        log.warning("bell_not_rung", task=task.name, row=row_id, reason=str(error))
+        log.warning("bell_not_rung", task=task.name, **about(task, *row_id), reason=str(error))
+
+
+def about(task: Task, row_id: int | None = None) -> dict[str, int]:
+    """The log field that says what a task is about: ``incident`` or ``ticket``; none for the others."""
+    field = {advance.name: "incident", deliver.name: "ticket"}.get(task.name)
+    return {field: row_id} if field and row_id is not None else {}
 
 
 def workers() -> int:

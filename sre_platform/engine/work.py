@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +17,7 @@ from sre_platform.diagnosis.investigate import Ranked, Scene
 from sre_platform.diagnosis.models import EvidenceRow, FindingRow
 from sre_platform.guardrails import domain as guardrails
 from sre_platform.guardrails.models import halted, policies
+from sre_platform.incidents.correlate import flapping, storm
 from sre_platform.incidents.models import Incident
 from sre_platform.incidents.record import Lease
 from sre_platform.kernel.clock import now
@@ -63,6 +64,11 @@ class Work:
     incident: Incident
     playbooks: Mapping[str, Playbook]
     topology: Topology
+
+    def looking_since(self) -> datetime:
+        """When the first look was taken: an incident that had to wait for it has lost no patience."""
+        first = self.incident.evidence.order_by("pk").first()
+        return first.collected_at if first else now()
 
     def scene(self) -> Scene:
         """What the collectors may see."""
@@ -116,7 +122,9 @@ class Work:
     def judge(self, step: Step) -> tuple[list[guardrails.Judgement], guardrails.Judgement]:
         """Every guard's judgement of a step, and the one that counts."""
         request = guardrails.Request(step.incident_id, step.target, step.action, step.cause, step.irreversible)
-        facts = guardrails.Facts(now(), halted(), policies(), steps.past(but=step))
+        facts = guardrails.Facts(
+            now(), halted(), policies(), steps.past(but=step), storm(now()), flapping(step.incident_id)
+        )
         judgements = guardrails.judge(GUARDS, request, facts)
         return judgements, guardrails.verdict(judgements)
 

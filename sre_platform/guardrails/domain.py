@@ -73,12 +73,18 @@ class PastAction:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that guards may know. ``halted`` is the reason of the kill switch, empty while it is off."""
+    """All that guards may know.
+
+    ``halted`` is the reason of the kill switch, ``storm`` says which incident is one, ``flapping`` names the incident's
+    alerts that come and go; each is empty while there is nothing to say.
+    """
 
     now: datetime
     halted: str
     policies: Sequence[Policy]
     past: Sequence[PastAction]
+    storm: str = ""
+    flapping: str = ""
 
     def policy(self, request: Request) -> Policy | None:
         """The first policy that covers the request; they are in order of precedence."""

@@ -1,100 +1,234 @@
-"""Alerts become one incident: the same service, or one that depends on it, while that incident is open.
+"""Between the board and the rows: set a board up for a batch of alerts, and write down where they went.
 
-Every alert gets a reason for where it went; the intake shows it as the delivery's fate.
+Only the digester calls this, one at a time (``intake.ledger.take_turn``), inside its transaction. What is read depends
+on what the batch is about, not on how many alerts or incidents are open.
 """
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
-from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce, Greatest, Least
 
-from sre_platform.catalog.domain import Topology, related
+from sre_platform.catalog.domain import Topology, downstream, upstream
+from sre_platform.incidents import board as boards
+from sre_platform.incidents import record
+from sre_platform.incidents.board import Board, Key, Known, Live, Placed
 from sre_platform.incidents.domain import ENDED, State
-from sre_platform.incidents.models import Incident, IncidentAlert
-from sre_platform.incidents.record import append
+from sre_platform.incidents.models import Incident, IncidentAlert, IncidentTopic
+from sre_platform.intake.domain import AlertValue
+from sre_platform.intake.ledger import chunks, starts_since
 from sre_platform.intake.models import Alert
 from sre_platform.kernel.clock import now
-from sre_platform.playbook.library import for_alert
+from sre_platform.playbook.library import in_force
+
+SHOWN = 5  # alerts that a timeline entry names when many joined at once
 
 
-@dataclass(frozen=True)
-class Placed:
-    """Where an alert went and why. ``incident_id`` is None when it needed no incident."""
+def set_up(
+    alerts: Sequence[AlertValue],
+    at: datetime,
+    topology: Topology,
+    rows: Mapping[Key, Alert],
+    quiet: boards.Quiet,
+) -> Board:
+    """The board for a batch that began to arrive ``at`` this moment; ``rows`` are the occurrences seen before."""
+    live = {incident.pk: incident for incident in _live(_topics(alerts, topology), at)}
+    known = {key: Known(row.resolved) for key, row in rows.items()}
+    members = dict(IncidentAlert.objects.filter(alert__in=rows.values()).values_list("alert_id", "incident_id"))
+    for key, row in rows.items():
+        if incident := members.get(row.pk):
+            known[key].live = live.get(incident) or Live("", "", "", at, at, pk=incident)
+    starts = starts_since((alert.fingerprint for alert in alerts), at - boards.FLAPPING_WINDOW)
+    return Board(topology, live.values(), known, starts, quiet)
 
-    incident_id: int | None
-    fate: str
+
+def _topics(alerts: Sequence[AlertValue], topology: Topology) -> set[str]:
+    services = {alert.service for alert in alerts}
+    near = {name for service in services for walk in (upstream, downstream) for name in walk(topology, service)}
+    return {boards.STORM_TOPIC, *(f"service={name}" for name in near)}.union(*map(boards.topics, alerts))
 
 
-def place(alert: Alert, topology: Topology) -> Placed:
-    """Put a firing alert into its incident, opening one when there is none. Runs in the caller's transaction."""
-    known = IncidentAlert.objects.filter(alert=alert).first()
-    if known:
-        return Placed(known.incident_id, f"{alert}: known already, in incident {known.incident_id}")
-    if alert.resolved:
-        return Placed(None, f"{alert}: resolved before it was seen firing, no incident is needed")
-    for incident in _open_incidents():
-        if reason := related(topology, alert.service or alert.name, incident.key):
-            return _join(incident, alert, reason)
-    return _open(alert, topology)
+def _live(topics: Iterable[str], at: datetime) -> list[Live]:
+    """The incidents about these topics that take alerts, and those that opened lately, with all that they are about.
+
+    They are locked, so that none of them ends before the alerts that join it are written.
+    """
+    wanted: set[int] = set()
+    for chunk in chunks(sorted(topics)):
+        wanted.update(IncidentTopic.objects.filter(name__in=chunk).values_list("incident_id", flat=True))
+    lately = Q(opened_at__gte=at - boards.STORM_WINDOW, parent=None, storm=False) & ~Q(state__in=ENDED)
+    lock = Incident.objects.select_for_update(of=("self",)).order_by("pk")
+    rows = {row.pk: row for row in lock.filter(lately)}
+    for portion in chunks(sorted(wanted - rows.keys())):
+        rows |= {row.pk: row for row in lock.filter(pk__in=portion)}
+    taking = {pk: row for pk, row in rows.items() if row.state not in ENDED}
+    taking |= {row.pk: row for row in _with_people(rows.values())}
+    IncidentTopic.objects.filter(incident_id__in=rows.keys() - taking.keys()).delete()  # they take no more alerts
+    return _values(taking)
+
+
+def _with_people(rows: Iterable[Incident]) -> Iterable[Incident]:
+    """Of these, the escalated ones whose alerts still fire: people who have an incident get its new alerts too."""
+    escalated = {row.pk: row for row in rows if row.state == State.ESCALATED}
+    return [escalated[pk] for pk in _firing(escalated)]
+
+
+def _firing(incident_ids: Iterable[int]) -> list[int]:
+    firing = IncidentAlert.objects.filter(incident_id__in=list(incident_ids), alert__resolved=False)
+    return list(firing.values_list("incident_id", flat=True).distinct())
+
+
+def _values(rows: Mapping[int, Incident]) -> list[Live]:
+    about = defaultdict(set)
+    for pk, name in IncidentTopic.objects.filter(incident_id__in=rows).values_list("incident_id", "name"):
+        about[pk].add(name)
+    live = {
+        pk: Live(r.key, r.service, r.title, r.opened_at, r.last_alert_at or r.opened_at, about[pk], pk, r.storm)
+        for pk, r in rows.items()
+    }
+    for pk, row in rows.items():
+        if row.parent_id:
+            live[pk].parent = live.get(row.parent_id) or Live(
+                "", "", "", row.opened_at, row.opened_at, pk=row.parent_id
+            )
+    return list(live.values())
+
+
+def write(board: Board, alert_ids: Mapping[Key, int]) -> set[int]:
+    """Write what the board has decided; returns the incidents that have something new to work on."""
+    _open(board.opened)
+    IncidentAlert.objects.bulk_create(
+        IncidentAlert(incident_id=incident.pk, alert_id=alert_ids[key], reason=_why(placed)[:300])
+        for key, incident, placed in board.joined
+    )
+    for child, parent in board.adopted:
+        Incident.objects.filter(pk=child.pk).update(parent_id=parent.pk)
+    gathered: dict[Live, list[Placed]] = defaultdict(list)
+    for _, incident, placed in board.joined:
+        gathered[incident].append(placed)
+    _count(gathered)
+    _tell(gathered)
+    return {incident.pk for incident in board.opened} | _clear(board)
+
+
+def _open(opened: Sequence[Live]) -> None:
+    rows = [
+        Incident(
+            key=live.key,
+            service=live.service,
+            title=live.title,
+            storm=live.storm,
+            opened_at=live.opened_at,
+            due_at=now(),
+            last_alert_at=live.last_at,
+        )
+        for live in opened
+    ]
+    for live, row in zip(opened, Incident.objects.bulk_create(rows), strict=True):
+        live.pk = row.pk
+
+
+def _why(placed: Placed) -> str:
+    return "opened the incident" if placed.fate is boards.Fate.OPENED else placed.reason
+
+
+def _count(gathered: Mapping[Live, Sequence[Placed]]) -> None:
+    """Bring the incidents' own figures, topics and playbooks up to date with the alerts that they were given."""
+    books = in_force()
+    for incident, placed in gathered.items():
+        first = min(item.alert.starts_at for item in placed)
+        rows = Incident.objects.filter(pk=incident.pk)
+        rows.update(
+            alerts=F("alerts") + len(placed),
+            first_alert_at=Least(Coalesce("first_alert_at", first), first),
+            last_alert_at=Greatest(Coalesce("last_alert_at", incident.last_at), incident.last_at),
+        )
+        if not incident.storm:
+            pairs = {(item.alert.name, item.alert.service) for item in placed}
+            _add_playbooks(rows, [key for key, book in books.items() if any(book.wants(*pair) for pair in pairs)])
+    topics = (IncidentTopic(incident_id=live.pk, name=name[:300]) for live in gathered for name in live.topics)
+    IncidentTopic.objects.bulk_create(topics, ignore_conflicts=True)
+
+
+def _add_playbooks(rows: QuerySet[Incident], wanted: Sequence[str]) -> None:
+    """Until its cause is known, an incident also looks where the playbooks of a joined alert tell it to."""
+    for row in rows.filter(state=State.OPEN):
+        if more := [key for key in wanted if key not in row.playbooks]:
+            rows.filter(state=State.OPEN).update(playbooks=row.playbooks + more)
+
+
+def _tell(gathered: Mapping[Live, Sequence[Placed]]) -> None:
+    happened = []
+    for incident, placed in gathered.items():
+        opener = [item for item in placed if item.fate is boards.Fate.OPENED]
+        joined = [item for item in placed if item.fate is not boards.Fate.OPENED]
+        for item in opener:
+            said = f"{boards.title(item.alert)} fired; {item.reason}."
+            facts = _facts(item.alert) | {"received_at": incident.opened_at.isoformat()}
+            happened.append(record.Happened(incident.pk, "opened", said, facts))
+        if joined:
+            happened.append(record.Happened(incident.pk, "alert_joined", _joined(joined), _facts(joined[0].alert)))
+    record.append_all(happened)
+
+
+def _joined(placed: Sequence[Placed]) -> str:
+    named = "; ".join(f"{boards.title(item.alert)}, {item.reason}" for item in placed[:SHOWN])
+    if len(placed) == 1:
+        return f"{boards.title(placed[0].alert)} joined: {placed[0].reason}."
+    more = f"; and {len(placed) - SHOWN} more" if len(placed) > SHOWN else ""
+    return f"{len(placed)} alerts joined: {named}{more}."
+
+
+def _facts(alert: AlertValue) -> dict[str, str]:
+    summary = alert.annotations.get("summary", "")
+    starts = alert.starts_at.isoformat()
+    return {"alert": alert.name, "service": alert.service, "summary": summary, "starts_at": starts}
+
+
+def _clear(board: Board) -> set[int]:
+    """Tell the incidents whose last firing alert has resolved, and make them due."""
+    ended = {live.pk for key in board.ended if (live := board.known[key].live)}
+    quiet = ended.difference(_firing(ended))
+    text = "The last of its alerts resolved; no alert fires any more."
+    record.append_all([record.Happened(pk, "alerts_clear", text, {}) for pk in sorted(quiet)])
+    for pk in quiet:
+        record.wake(pk)
+    return quiet
 
 
 def all_clear(incident_id: int) -> bool:
-    """Whether every alert of the incident has resolved."""
-    return not IncidentAlert.objects.filter(incident_id=incident_id, alert__resolved=False).exists()
+    """Whether every alert of the incident has resolved, and, of an alert that flaps, for long enough to believe it."""
+    if _firing([incident_id]):
+        return False
+    return not flapping(incident_id)
 
 
-def _open_incidents():
-    """Incidents that are being worked on, or that people have while their alerts still fire; oldest first."""
-    with_people = Q(state=State.ESCALATED, members__alert__resolved=False)
-    return Incident.objects.filter(~Q(state__in=ENDED) | with_people).distinct().order_by("pk")
+def flapping(incident_id: int) -> str:
+    """Which of the incident's alerts come and go, of those that fired lately; the empty string when none does."""
+    moment = now()
+    lately = Q(alert__resolved=False) | Q(alert__ends_at__gt=moment - boards.FLAPPING_CALM)
+    alerts = IncidentAlert.objects.filter(lately, incident_id=incident_id)
+    names = dict(alerts.values_list("alert__fingerprint", "alert__name"))
+    often = starts_since(names, moment - boards.FLAPPING_WINDOW)
+    flaps = sorted({names[key] for key, starts in often.items() if boards.is_flapping(starts)})
+    return ", ".join(flaps)
 
 
-def _join(incident: Incident, alert: Alert, reason: str) -> Placed:
-    IncidentAlert.objects.create(incident=incident, alert=alert, reason=reason)
-    _add_playbooks(incident, alert)
-    _tell(incident, alert, "alert_joined", f"{alert} joined: {reason}.")
-    return Placed(incident.pk, f"{alert}: joined incident {incident.pk}, {reason}")
+def storm(at: datetime) -> str:
+    """Why automation is paused by a storm of alerts, or the empty string when there is none."""
+    rows = Incident.objects.filter(storm=True, last_alert_at__gt=at - boards.STORM_CALM)
+    row = rows.order_by("-pk").first()
+    return f"incident {row.pk} is a storm of alerts" if row else ""
 
 
-def _add_playbooks(incident: Incident, alert: Alert) -> None:
-    """Until its cause is known, an incident also looks where the playbooks of a joined alert tell it to."""
-    more = [key for key in for_alert(alert.name, alert.service) if key not in incident.playbooks]
-    if more:
-        incident.playbooks = incident.playbooks + more
-        Incident.objects.filter(pk=incident.pk, state=State.OPEN).update(playbooks=incident.playbooks)
-
-
-def _open(alert: Alert, topology: Topology) -> Placed:
-    key = alert.service or alert.name
-    try:
-        with transaction.atomic():
-            incident = Incident.objects.create(
-                key=key,
-                service=alert.service,
-                title=alert.annotations.get("summary", str(alert))[:300],
-                playbooks=list(for_alert(alert.name, alert.service)),
-                opened_at=now(),
-                due_at=now(),
-            )
-    except IntegrityError:  # somebody opened it in this very moment
-        incident = Incident.objects.exclude(state__in=ENDED).get(key=key)
-        return _join(incident, alert, related(topology, key, key) or "same key")
-    IncidentAlert.objects.create(incident=incident, alert=alert, reason="opened the incident")
-    _tell(incident, alert, "opened", f"{alert} fired; no open incident is about this service or its neighbours.")
-    return Placed(incident.pk, f"{alert}: opened incident {incident.pk}")
-
-
-def _tell(incident: Incident, alert: Alert, name: str, reason: str) -> None:
-    received = alert.first_delivery.received_at
-    append(
-        incident.pk,
-        name,
-        reason,
-        {
-            "alert": alert.name,
-            "service": alert.service,
-            "summary": alert.annotations.get("summary", ""),
-            "starts_at": alert.starts_at.isoformat(),
-            "received_at": received.isoformat(),
-        },
-    )
+def held_by(incident: Incident) -> str:
+    """Why an incident has to wait for its parent, or the empty string: the parent is, or was, the cause."""
+    parent = incident.parent
+    if parent is None:
+        return ""
+    if parent.storm:
+        return storm(now())
+    over = parent.state == State.RESOLVED or (parent.state == State.ESCALATED and not _firing([parent.pk]))
+    return "" if over else f"incident {parent.pk} is about {parent.service}, which this one depends on"

@@ -6,15 +6,17 @@ The state and its timeline entry change in one transaction. Somebody who lost th
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Max, Q, QuerySet
 
+from sre_platform.clients import metrics
 from sre_platform.incidents.domain import ENDED, Event, State, after
 from sre_platform.incidents.models import Incident, TimelineEntry
 from sre_platform.kernel.clock import now
@@ -22,7 +24,7 @@ from sre_platform.kernel.errors import Lost
 from sre_platform.kernel.redaction import redact, redact_text
 from sre_platform.kernel.storable import storable, storable_text
 
-LEASE_EXPIRED, STAGE_FAILED = "lease_expired", "stage_failed"
+LEASE_EXPIRED, STAGE_FAILED, WAITS = "lease_expired", "stage_failed", "waits"
 FAILURES_LOOKED_AT = 200
 
 
@@ -79,6 +81,7 @@ def _take(rows: QuerySet[Incident], owner: str, lease_s: float) -> Lease | None:
     if before.claimed_by:
         said = f"{before.claimed_by} did not finish in time; {owner} took over."
         _append(before.pk, LEASE_EXPIRED, said, None, fence)
+        transaction.on_commit(partial(metrics.lease_expired, state))
     return Lease(before.pk, State(state), fence)
 
 
@@ -97,9 +100,17 @@ def wake(incident_id: int) -> None:
     Incident.objects.filter(pk=incident_id, state__in=before_action).update(due_at=now())
 
 
-def defer(lease: Lease, until: datetime) -> None:
-    """Give the incident back unchanged, due again at ``until``. Raises Lost."""
+@transaction.atomic
+def defer(lease: Lease, until: datetime, reason: str = "") -> None:
+    """Give the incident back unchanged, due again at ``until``. A reason is told, but not twice. Raises Lost."""
     _update(lease, due_at=until, claimed_by="", claimed_until=None)
+    if reason and _last_reason(lease.incident_id) != reason:
+        _append(lease.incident_id, WAITS, reason, None, lease.fence)
+
+
+def _last_reason(incident_id: int) -> str | None:
+    said = TimelineEntry.objects.filter(incident_id=incident_id, name=WAITS).order_by("-seq")
+    return said.values_list("reason", flat=True).first()
 
 
 @transaction.atomic
@@ -134,7 +145,22 @@ def record(
 @transaction.atomic
 def append(incident_id: int, name: str, reason: str, data: Mapping[str, Any] | None = None) -> None:
     """Add to the timeline from outside the line (an alert joined, a ticket was opened): no lease is needed."""
-    _append(incident_id, name, reason, data, 0)
+    append_all([Happened(incident_id, name, reason, data or {})])
+
+
+class Happened(NamedTuple):
+    """Something that happened to an incident, to be added to its timeline."""
+
+    incident_id: int
+    name: str
+    reason: str
+    data: Mapping[str, Any]
+
+
+@transaction.atomic
+def append_all(happened: Sequence[Happened]) -> None:
+    """As ``append``, for many entries of many incidents in a number of statements that does not grow with them."""
+    _write([_entry(item.incident_id, item.name, item.reason, item.data, 0) for item in happened])
 
 
 def _update(lease: Lease, **values: Any) -> None:
@@ -151,23 +177,36 @@ def _append(
     from_state: str = "",
     to_state: str = "",
 ) -> None:
-    # Locks the incident, so that two writers do not take the same seq (SQLite: the transaction is IMMEDIATE already).
-    Incident.objects.select_for_update().filter(pk=incident_id).values_list("pk").get()
-    last = TimelineEntry.objects.filter(incident_id=incident_id).order_by("-seq").first()
-    entry = TimelineEntry(
-        incident_id=incident_id,
-        seq=last.seq + 1 if last else 1,
-        at=now(),
-        name=name,
-        from_state=from_state,
-        to_state=to_state,
-        reason=storable_text(redact_text(reason)),
-        data=storable(redact(dict(data or {}))),
-        fence=fence,
-        previous_hash=last.hash if last else "",
-    )
-    entry.hash = entry_hash(entry)
-    entry.save(force_insert=True)
+    entry = _entry(incident_id, name, reason, data or {}, fence)
+    entry.from_state, entry.to_state = from_state, to_state
+    _write([entry])
+
+
+def _entry(incident_id: int, name: str, reason: str, data: Mapping[str, Any], fence: int) -> TimelineEntry:
+    said, facts = storable_text(redact_text(reason)), storable(redact(dict(data)))
+    return TimelineEntry(incident_id=incident_id, at=now(), name=name, reason=said, data=facts, fence=fence)
+
+
+def _write(entries: Sequence[TimelineEntry]) -> None:
+    """Give each entry its number and the hash of the one before it, and write them all."""
+    incidents = sorted({entry.incident_id for entry in entries})
+    # Locks the incidents, so that two writers do not take the same seq (SQLite: the transaction is IMMEDIATE already).
+    list(Incident.objects.select_for_update().filter(pk__in=incidents).order_by("pk").values_list("pk"))
+    newest = TimelineEntry.objects.filter(incident_id__in=incidents).values("incident_id").annotate(top=Max("seq"))
+    tops = {row["incident_id"]: row["top"] for row in newest}
+    last = {
+        row.incident_id: (row.seq, row.hash)
+        for row in TimelineEntry.objects.filter(incident_id__in=tops, seq__in=set(tops.values())).only(
+            "incident_id", "seq", "hash"
+        )
+        if row.seq == tops[row.incident_id]
+    }
+    for entry in entries:
+        seq, entry.previous_hash = last.get(entry.incident_id, (0, ""))
+        entry.seq = seq + 1
+        entry.hash = entry_hash(entry)
+        last[entry.incident_id] = (entry.seq, entry.hash)
+    TimelineEntry.objects.bulk_create(entries)
 
 
 def entry_hash(entry: TimelineEntry) -> str:

@@ -1,84 +1,69 @@
-"""Webhook bytes become a durable Delivery, and later Alert rows.
+"""Webhook bytes become a durable Delivery; ``intake.ledger`` makes alerts of it later.
 
 Crash rules: before the insert commits the sender has no answer and sends again; after it, the row is pending and the
-sweep digests it. Digesting is one transaction: all of a delivery's alerts and its fate, or nothing.
+sweep digests it.
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
-from sre_platform.intake.domain import AlertValue, Source
-from sre_platform.intake.models import Alert, Delivery
+from sre_platform.intake.domain import Source
+from sre_platform.intake.models import Delivery
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Malformed
 from sre_platform.kernel.registry import Registry
+from sre_platform.kernel.storable import storable_text
 
 SOURCES: Registry[Source] = Registry("sre_platform.intake.sources", "source")
 REJECTED_BYTES_KEPT = 4096
 
 
-def receive(source: str, body: bytes) -> Delivery:
-    """Store a webhook. Raises Malformed, having kept the beginning of the body with the reason, when it is none."""
-    try:
-        SOURCES.get(source).parse(body)
-    except Malformed as error:
-        _store(source, body[:REJECTED_BYTES_KEPT], Delivery.State.REJECTED, str(error))
-        raise
-    return _store(source, body, Delivery.State.PENDING, "")
-
-
-def _store(source: str, body: bytes, state: str, fate: str) -> Delivery:
-    digest = hashlib.sha256(body).hexdigest()
-    return Delivery.objects.create(source=source, received_at=now(), body=body, digest=digest, state=state, fate=fate)
-
-
-def pending(limit: int) -> Sequence[int]:
-    """The oldest deliveries that wait to be digested."""
-    return list(
-        Delivery.objects.filter(state=Delivery.State.PENDING).order_by("id").values_list("id", flat=True)[:limit]
-    )
-
-
 @dataclass(frozen=True)
-class Digested:
-    """An alert row and whether this delivery told something new about it."""
+class Arrived:
+    """A webhook as it came in, from a sender who may send it."""
 
-    alert: Alert
-    is_new: bool
-    just_resolved: bool
-
-
-def claim(delivery_id: int) -> Delivery | None:
-    """Take a pending delivery inside the caller's transaction; None when somebody else has digested it."""
-    pending = Delivery.objects.filter(pk=delivery_id, state=Delivery.State.PENDING)
-    if not pending.update(state=Delivery.State.DIGESTED):
-        return None
-    return Delivery.objects.get(pk=delivery_id)
+    source: str
+    body: bytes
+    sender: str = ""
+    mapping: Mapping[str, Any] = field(default_factory=dict)
+    at: datetime = field(default_factory=now)
 
 
-def alerts_of(delivery: Delivery) -> list[Digested]:
-    """Write the alerts of a claimed delivery. An alert that has resolved never fires again under the same start."""
-    values = SOURCES.get(delivery.source).parse(bytes(delivery.body))
-    return [_upsert(delivery, value) for value in values]
+def receive(source: str, body: bytes) -> Delivery:
+    """Store one webhook. Raises Malformed, having kept the beginning of the body with the reason, when it is none."""
+    [row] = receive_all([Arrived(source, body)])
+    if row.state == Delivery.State.REJECTED:
+        raise Malformed(row.fate)
+    return row
 
 
-def _upsert(delivery: Delivery, value: AlertValue) -> Digested:
-    resolved = value.status == "resolved"
-    alert, is_new = Alert.objects.get_or_create(
-        fingerprint=value.fingerprint,
-        starts_at=value.starts_at,
-        defaults={
-            "name": value.labels.get("alertname", "unnamed")[:200],
-            "service": value.labels.get("service", "")[:200],
-            "labels": dict(value.labels),
-            "annotations": dict(value.annotations),
-            "generator_url": value.generator_url,
-            "resolved": resolved,
-            "ends_at": value.ends_at if resolved else None,
-            "first_delivery": delivery,
-        },
+def receive_all(arrived: Sequence[Arrived]) -> list[Delivery]:
+    """Store webhooks in one transaction; those that are none are kept in part, as rejected, with the reason."""
+    return Delivery.objects.bulk_create([_row(item) for item in arrived])
+
+
+def _row(item: Arrived) -> Delivery:
+    state, fate, kept = Delivery.State.PENDING, "", item.body
+    try:
+        SOURCES.get(item.source).parse(item.body, item.mapping)
+    except Malformed as error:
+        state, fate, kept = Delivery.State.REJECTED, storable_text(str(error)), item.body[:REJECTED_BYTES_KEPT]
+    return Delivery(
+        source=item.source,
+        sender=item.sender,
+        received_at=item.at,
+        body=kept,
+        size=len(item.body),
+        digest=hashlib.sha256(item.body).hexdigest(),
+        mapping=dict(item.mapping),
+        state=state,
+        fate=fate,
     )
-    open_row = Alert.objects.filter(pk=alert.pk, resolved=False)
-    just_resolved = resolved and not is_new and bool(open_row.update(resolved=True, ends_at=value.ends_at))
-    return Digested(alert, is_new, just_resolved)
+
+
+def backlog(limit: int) -> int:
+    """How many deliveries wait to be digested, counted up to ``limit``."""
+    return Delivery.objects.filter(state=Delivery.State.PENDING).order_by("pk")[:limit].count()

@@ -35,15 +35,14 @@ def store(text: str, source: str) -> tuple[PlaybookVersion, bool]:
     return row, True
 
 
-def for_alert(alertname: str, service: str) -> dict[str, Playbook]:
-    """The playbooks in force that are for this alert, by digest, in order of name.
+def in_force() -> dict[str, Playbook]:
+    """The playbooks in force, by digest, in order of name.
 
     One that an older version of the platform stored and this one cannot read is left out and logged: an alert has to
     become an incident whatever the library holds.
     """
     rows = PlaybookVersion.objects.filter(in_force=True).order_by("name")
-    books = {row.digest: book for row in rows if (book := _value_or_none(row))}
-    return {key: book for key, book in books.items() if book.wants(alertname, service)}
+    return {row.digest: book for row in rows if (book := _value_or_none(row))}
 
 
 def _value_or_none(row: PlaybookVersion) -> Playbook | None:

@@ -1,10 +1,14 @@
 """Stored playbooks: every version is kept, because an incident lives by the copy it was opened with."""
 
+from functools import lru_cache
+
 from django.core.exceptions import ValidationError
 from django.db import models
 
 from sre_platform.kernel.errors import Malformed
 from sre_platform.playbook.schema import Playbook, parse_playbook
+
+_parsed = lru_cache(maxsize=256)(parse_playbook)  # versions never change, and every batch of alerts asks for all
 
 
 class PlaybookVersion(models.Model):
@@ -38,4 +42,4 @@ class PlaybookVersion(models.Model):
 
     def as_value(self) -> Playbook:
         """The parsed playbook."""
-        return parse_playbook(self.text, str(self))
+        return _parsed(self.text, str(self))

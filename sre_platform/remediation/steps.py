@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from sre_platform.catalog.domain import Target
+from sre_platform.clients import metrics
 from sre_platform.guardrails.domain import PastAction
 from sre_platform.incidents.record import Lease
 from sre_platform.kernel.clock import now
@@ -112,14 +113,19 @@ def carry_out(step: Step, target: Target, world: World, lease: Lease) -> Carried
     except Lost:
         raise
     except SreError as error:
-        return Carried(Outcome.UNKNOWN, f"It is not known whether it was done: {error}")
+        return _unknown(step, f"It is not known whether it was done: {error}")
     return _finish(step, lease, said)
 
 
 def _looked(step: Step, lease: Lease, seen: Seen) -> Carried:
     if seen is Seen.DONE:
         return _finish(step, lease, "it was found done; whoever began it did not live to say so")
-    return Carried(Outcome.UNKNOWN, "Somebody began it, and the world does not show whether it was done.")
+    return _unknown(step, "Somebody began it, and the world does not show whether it was done.")
+
+
+def _unknown(step: Step, why: str) -> Carried:
+    metrics.action(step.action, "unknown")
+    return Carried(Outcome.UNKNOWN, why)
 
 
 def _changed(action: Action, step: Step, target: Target, world: World) -> str:
@@ -159,6 +165,7 @@ def _close(step: Step, lease: Lease, **values: Any) -> None:
     open_states = [Step.State.PREPARED, Step.State.APPLYING]
     if not Step.objects.filter(pk=step.pk, state__in=open_states, fence__lte=lease.fence).update(**values):
         raise Lost(f"Step {step.pk} has been taken over by somebody else.")
+    metrics.action(step.action, values["state"])
 
 
 @transaction.atomic

@@ -50,12 +50,21 @@ def due(limit: int) -> list[int]:
     return list(Ticket.objects.filter(due_at__lte=now()).order_by("due_at").values_list("pk", flat=True)[:limit])
 
 
-def deliver(ticket_id: int) -> None:
-    """Bring one ticket to what is wanted; what fails is tried again later, and says why on the incident's page."""
+def deliver(ticket_id: int) -> int | None:
+    """Bring one ticket to what is wanted; what fails is tried again later, and says why on the incident's page.
+
+    Returns the incident that the ticket is about, or None when it was not due.
+    """
     claimed = Ticket.objects.filter(pk=ticket_id, due_at__lte=now())
     if not claimed.update(due_at=now() + timedelta(seconds=CLAIM_S)):
-        return
+        return None
     ticket = Ticket.objects.get(pk=ticket_id)
+    with structlog.contextvars.bound_contextvars(incident=ticket.incident_id, ticket=ticket.pk):
+        _deliver(ticket)
+    return ticket.incident_id
+
+
+def _deliver(ticket: Ticket) -> None:
     try:
         _bring(ticket, SYSTEMS.get(ticket.system))
     except SreError as error:
@@ -95,6 +104,6 @@ def _facts(ticket: Ticket) -> dict[str, str]:
 
 def _try_later(ticket: Ticket, error: SreError) -> None:
     wait_s = RETRY_S[min(ticket.attempts, len(RETRY_S) - 1)]
-    log.warning("ticket_not_delivered", ticket=ticket.pk, system=ticket.system, reason=str(error), retry_s=wait_s)
+    log.warning("ticket_not_delivered", system=ticket.system, reason=str(error), retry_s=wait_s)
     rows = Ticket.objects.filter(pk=ticket.pk)
     rows.update(due_at=now() + timedelta(seconds=wait_s), attempts=ticket.attempts + 1, trouble=str(error))

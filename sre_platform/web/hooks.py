@@ -1,5 +1,7 @@
-"""Webhooks in: bytes to a stored row, 202 after the commit. Everything else happens later, on workers."""
+"""How to configure the webhooks, and the one for changes. Alerts come in through ``web.door``."""
 
+import inspect
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
@@ -7,16 +9,19 @@ from typing import Annotated, Any
 
 import structlog
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from sre_platform.catalog.models import Change
-from sre_platform.engine import tasks
-from sre_platform.intake.receive import receive
-from sre_platform.intake.tokens import sender
-from sre_platform.kernel.errors import Malformed, TooLarge
+from sre_platform.clients import metrics
+from sre_platform.intake import tokens
+from sre_platform.intake.domain import Sender
+from sre_platform.intake.receive import SOURCES
+from sre_platform.intake.signatures import signed
+from sre_platform.kernel.errors import Malformed, TooLarge, Unavailable
+from sre_platform.kernel.storable import storable_text
 
 log = structlog.get_logger()
 View = Callable[..., HttpResponse]
@@ -31,14 +36,17 @@ def refuse(request: HttpRequest, status: int, sentence: str, **headers: str) -> 
 
 
 def bearer(view: View) -> View:
-    """Lets only senders with a valid token in; the body is not read before."""
+    """Lets only senders with a valid token for the source in; the body is not read before."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any) -> HttpResponse:
-        if sender(request.headers.get("Authorization", "")) is None:
+    def guarded(request: HttpRequest, source: str, *args: Any) -> HttpResponse:
+        who = tokens.sender(request.headers.get("Authorization", ""))
+        if who is None:
             sentence = "A valid bearer token is needed: make one with `manage.py intake_token NAME`."
             return refuse(request, 401, sentence, **{"WWW-Authenticate": 'Bearer realm="intake"'})
-        return view(request, *args)
+        if not who.may_send(source):
+            return refuse(request, 403, f"The token of {who.name} is not for {source}.")
+        return view(request, who, *args)
 
     return guarded
 
@@ -54,15 +62,16 @@ def body_of(request: HttpRequest) -> bytes:
     return body
 
 
-@csrf_exempt
-def alertmanager(request: HttpRequest) -> HttpResponse:
-    """POST takes Alertmanager's webhook; GET explains how to configure it."""
-    if request.method == "GET":
-        url = request.build_absolute_uri(request.path)
-        return render(request, "hooks/alertmanager.html", {"url": url, "limit": settings.SRE_MAX_WEBHOOK_BYTES})
-    if request.method != "POST":
+def explain(request: HttpRequest, source: str) -> HttpResponse:
+    """GET explains how to configure a source; its POST is answered by ``web.door`` before Django sees it."""
+    if source not in SOURCES.names():
+        raise Http404(f"There is no source {source!r}; known are: {', '.join(SOURCES.names())}.")
+    if request.method != "GET":
         return refuse(request, 405, "Use POST to deliver a webhook, GET to read how.", Allow="GET, POST")
-    return _take(request, _store_alerts)
+    url = request.build_absolute_uri(request.path)
+    about = {"url": url, "limit": settings.SRE_MAX_WEBHOOK_BYTES, "source": source}
+    about["help"] = inspect.getdoc(sys.modules[type(SOURCES.get(source)).__module__])
+    return render(request, [f"hooks/{source}.html", "hooks/any.html"], about)
 
 
 @csrf_exempt
@@ -70,23 +79,27 @@ def changes(request: HttpRequest) -> HttpResponse:
     """POST takes one change, as a deploy pipeline reports it: service, before, after, at, by."""
     if request.method != "POST":
         return refuse(request, 405, "Use POST to report a change.", Allow="POST")
-    return _take(request, _store_change)
+    return _counted("changes", _take(request, tokens.CHANGES, _store_change))
+
+
+def _counted(source: str, answer: HttpResponse) -> HttpResponse:
+    metrics.delivery(source, answer.status_code)
+    return answer
 
 
 @bearer
-def _take(request: HttpRequest, store: Callable[[bytes], dict[str, Any]]) -> HttpResponse:
+def _take(request: HttpRequest, who: Sender, store: Callable[[bytes], dict[str, Any]]) -> HttpResponse:
     try:
-        return JsonResponse(store(body_of(request)), status=202)
+        body = body_of(request)
+        if not signed(who, body, request.headers.get(who.hmac_header, "")):
+            return refuse(request, 401, f"The body's signature in {who.hmac_header} is missing or wrong.")
+        return JsonResponse(store(body), status=202)
+    except Unavailable as error:
+        return refuse(request, 503, str(error), **{"Retry-After": "10"})
     except TooLarge as error:
         return refuse(request, 413, str(error))
     except Malformed as error:
         return refuse(request, 400, str(error))
-
-
-def _store_alerts(body: bytes) -> dict[str, Any]:
-    delivery = receive("alertmanager", body)
-    tasks.ring(tasks.digest, delivery.pk)
-    return {"delivery": delivery.pk}
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -96,14 +109,17 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("outside the years 1 to 9999 in UTC") from error
 
 
+Text = Annotated[str, AfterValidator(storable_text)]
+
+
 class _ChangeBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    service: Annotated[str, Field(min_length=1, max_length=100)]
-    kind: Annotated[str, Field(max_length=40)] = "deploy"
+    service: Annotated[Text, Field(min_length=1, max_length=100)]
+    kind: Annotated[Text, Field(max_length=40)] = "deploy"
     at: Annotated[AwareDatetime, AfterValidator(_in_utc)]
-    before: Annotated[str, Field(max_length=200)] = ""
-    after: Annotated[str, Field(max_length=200)] = ""
-    by: Annotated[str, Field(max_length=200)] = ""
+    before: Annotated[Text, Field(max_length=200)] = ""
+    after: Annotated[Text, Field(max_length=200)] = ""
+    by: Annotated[Text, Field(max_length=200)] = ""
 
 
 def _store_change(body: bytes) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, Max, Min, Prefetch, Q, QuerySet
+from django.db.models import Count, Max, Prefetch, Q, QuerySet
 
 from sre_platform.diagnosis.models import FindingRow
 from sre_platform.incidents.domain import ENDED, State
@@ -73,7 +73,7 @@ def tabs() -> Sequence[Tab]:
 def recovery_median_s() -> float | None:
     """The median time to recovery of the last day's resolved incidents, in seconds, or None when there were none."""
     resolved = Incident.objects.filter(state=State.RESOLVED, ended_at__gte=now() - RECENTLY)
-    rows = resolved.annotate(first=Min("members__alert__starts_at")).values_list("first", "opened_at", "ended_at")
+    rows = resolved.values_list("first_alert_at", "opened_at", "ended_at")
     times = sorted((ended - (first or opened)).total_seconds() for first, opened, ended in rows[:RECENT_LIMIT] if ended)
     return times[len(times) // 2] if times else None
 
@@ -86,12 +86,9 @@ def mark() -> str:
 def _rows(condition: Q) -> QuerySet[Incident]:
     likeliest = Prefetch("findings", FindingRow.objects.filter(rank=1).order_by("-round"), to_attr="likeliest")
     repairs = Prefetch("steps", Step.objects.filter(undoes=None).order_by("-pk"), to_attr="repairs")
-    rows = Incident.objects.filter(condition).annotate(
-        alerts=Count("members"), first_alert=Min("members__alert__starts_at")
-    )
-    return rows.prefetch_related(likeliest, repairs).order_by("-opened_at", "-pk")
+    return Incident.objects.filter(condition).prefetch_related(likeliest, repairs).order_by("-opened_at", "-pk")
 
 
 def _line(row) -> Line:
     cause, step = next(iter(row.likeliest), None), next(iter(row.repairs), None)
-    return Line(row, cause, step, row.alerts, row.first_alert or row.opened_at)
+    return Line(row, cause, step, row.alerts, row.first_alert_at or row.opened_at)

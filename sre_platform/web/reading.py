@@ -52,7 +52,7 @@ def read(incident: Incident) -> Case:
     return Case(
         incident=incident,
         entries=list(incident.timeline.all()),
-        members=list(incident.members.select_related("alert__first_delivery").order_by("pk")),
+        members=list(incident.members.select_related("alert").order_by("pk")),
         rounds=len(rounds),
         evidence=evidence,
         texts=text_names(evidence),

@@ -61,7 +61,7 @@ def stages(case: Case) -> list[Stage]:
 
 
 def _received_s(case: Case) -> float:
-    moments = [member.alert.first_delivery.received_at for member in case.members]
+    moments = [member.alert.received_at for member in case.members]
     return (min(moments, default=case.incident.opened_at) - case.started_at).total_seconds()
 
 

@@ -43,10 +43,14 @@ def test_rules(tmp_path):
 def test_prometheus(tmp_path):
     (tmp_path / "rules.yml").write_text(rule_file(RULES))
     targets = {"shop": "127.0.0.1:80", "envoy": "127.0.0.1:81/stats/prometheus"}
+    rules = str(tmp_path / "rules.yml")
+    (tmp_path / "token").write_text("secret")
+    known = {"sre-platform": ("127.0.0.1:8000", str(tmp_path / "token"))}
     for alertmanager in ("127.0.0.1:9093", ""):
-        (tmp_path / "p.yml").write_text(prometheus_config(targets, str(tmp_path / "rules.yml"), alertmanager))
+        (tmp_path / "p.yml").write_text(prometheus_config(targets, rules, alertmanager, with_token=known))
         _accepted("promtool", "check", "config", str(tmp_path / "p.yml"))
-    envoy = yaml.safe_load((tmp_path / "p.yml").read_text())["scrape_configs"][1]
+    _, envoy, platform = yaml.safe_load((tmp_path / "p.yml").read_text())["scrape_configs"]
+    assert platform["authorization"] == {"type": "Bearer", "credentials_file": str(tmp_path / "token")}
     assert (envoy["metrics_path"], envoy["static_configs"]) == ("/stats/prometheus", [{"targets": ["127.0.0.1:81"]}])
 
 

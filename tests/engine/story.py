@@ -54,7 +54,8 @@ def alert(status: str = "firing", name: str = "HighErrorRatio", service: str = "
     one |= {"endsAt": ends, "fingerprint": f"{name}{service}", "annotations": {"summary": "Requests fail"}}
     empty = {"groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "groupKey": "", "externalURL": ""}
     body = {"version": "4", "status": status, "receiver": "sre", "alerts": [one | {"generatorURL": ""}], **empty}
-    return digestion.digest(receive("alertmanager", json.dumps(body).encode()).pk)
+    receive("alertmanager", json.dumps(body).encode())
+    return digestion.digest().incidents
 
 
 def fire(**alert_fields: str) -> Incident:

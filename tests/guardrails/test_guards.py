@@ -14,8 +14,8 @@ AUTO = Policy("auto", "*", "*", "*", "auto", cooldown_s=300, max_actions=2)
 RESTART = Request(7, "payments", "restart_service", "hung_service")
 
 
-def facts(halted="", policies=(AUTO,), past=()):
-    return Facts(NOW, halted, policies, past)
+def facts(halted="", policies=(AUTO,), past=(), **more):
+    return Facts(NOW, halted, policies, past, **more)
 
 
 def past(incident=1, target="payments", action="restart_service", ago_s=60.0, active=False):
@@ -32,7 +32,16 @@ def said(name, known, request=RESTART):
 
 
 def test_all_guards_are_registered():
-    assert GUARDS.names() == ["attempt_budget", "cooldown", "has_undo", "kill_switch", "one_per_target", "policy"]
+    assert GUARDS.names() == [
+        "attempt_budget",
+        "cooldown",
+        "flapping",
+        "has_undo",
+        "kill_switch",
+        "one_per_target",
+        "policy",
+        "storm",
+    ]
 
 
 def test_kill_switch():
@@ -40,6 +49,17 @@ def test_kill_switch():
     answer, reason = said("kill_switch", facts(halted="migration (by ann)"))
     assert answer is Answer.DENY
     assert "migration (by ann)" in reason
+
+
+def test_storm():
+    assert said("storm", facts())[0] is Answer.ALLOW
+    answer, reason = said("storm", facts(storm="incident 7 is a storm of alerts"))
+    assert (answer, "incident 7" in reason) == (Answer.DENY, True)
+
+
+def test_flapping():
+    assert said("flapping", facts())[0] is Answer.ALLOW
+    assert said("flapping", facts(flapping="HighErrorRatio")) == (Answer.ASK, "HighErrorRatio comes and goes.")
 
 
 def test_has_undo():

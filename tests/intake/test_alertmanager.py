@@ -10,7 +10,9 @@ from sre_platform.intake.sources.alertmanager import Alertmanager
 from sre_platform.kernel.errors import Malformed
 from tests.fakes.alertmanager import alert, body, document
 
-parse = Alertmanager().parse
+
+def parse(text):
+    return Alertmanager().parse(text, {})
 
 
 def refusal(text: bytes) -> str:
@@ -29,7 +31,7 @@ def test_every_field_is_read():
         status="firing",
         labels={"alertname": "HighErrorRatio", "service": "payments", "severity": "critical"},
         annotations={"summary": "HighErrorRatio on payments"},
-        starts_at=datetime(2026, 11, 21, 12, 19, 52, 123456, tzinfo=UTC),
+        starts_at=datetime(2026, 11, 21, 12, 19, 52, 123000, tzinfo=UTC),
         ends_at=None,
         generator_url="http://prometheus:9090/graph?g0.expr=up&g0.tab=1",
     )
@@ -121,10 +123,10 @@ def test_a_name_that_the_sender_chose_does_not_make_the_sentence_long():
         (body()[:-1] + b"\xc3}", "The body is not UTF-8: byte "),
         (body(truncatedAlerts=float("nan")), "The body is not JSON: NaN is not a JSON number."),
         (body(truncatedAlerts=float("-inf")), "The body is not JSON: -Infinity is not a JSON number."),
-        (body(truncatedAlerts=7).replace(b"7,", b"1e999,", 1), "truncatedAlerts: "),
+        (body(truncatedAlerts=7).replace(b"7,", b"1e999,", 1), "The body holds a number that is too large: 1e999."),
         (body(truncatedAlerts=-1), "truncatedAlerts: "),
         (body(truncatedAlerts=True), "truncatedAlerts: "),
-        (b'{"version": ' + b"9" * 5000 + b"}", "The body is not JSON: Exceeds the limit"),
+        (b'{"version": ' + b"9" * 5000 + b"}", "The body holds a number of 5000 characters; at most 300 are read."),
         (b'{"version": ' + b"[" * 100_000, "The body is nested too deeply."),
         (b'{"a": ' * 100_000, "The body is nested too deeply."),
         (body() + body(), "The body is not JSON: Extra data"),
@@ -141,7 +143,7 @@ def test_no_depth_of_nesting_escapes():
 
 
 def test_a_huge_number_is_still_a_number():
-    assert parse(body(truncatedAlerts=10**4000)) == []
+    assert parse(body(truncatedAlerts=10**299)) == []
 
 
 def alerts_or_malformed(text: bytes) -> None:

@@ -56,20 +56,18 @@ def test_frozen_is_one_query(django_assert_num_queries):
         library.frozen(keys)
 
 
-def test_for_alert_gives_those_in_force_that_want_it_by_name():
+def test_those_in_force_come_by_name():
     library.store(TEXT, "f.yaml")
     changed, _ = library.store(CHANGED, "f.yaml")
     other, _ = library.store(TEXT.replace("name: service-down", "name: a-first").replace("[pay*]", "['*']"), "g.yaml")
-    assert list(library.for_alert("ServiceDown", "payments")) == [other.digest, changed.digest]
-    assert list(library.for_alert("ServiceDown", "orders")) == [other.digest]
-    assert library.for_alert("Else", "payments") == {}
+    assert list(library.in_force()) == [other.digest, changed.digest]
 
 
 def test_a_stored_playbook_that_cannot_be_read_any_more_is_left_out_and_logged():
     good, _ = library.store(TEXT, "f.yaml")
     PlaybookVersion.objects.create(name="old", version=1, text="since: renamed", digest="0" * 64)
     with structlog.testing.capture_logs() as logs:
-        assert list(library.for_alert("ServiceDown", "payments")) == [good.digest]
+        assert list(library.in_force()) == [good.digest]
     assert [(line["event"], line["playbook"]) for line in logs] == [("playbook_left_out", "old v1")]
 
 

@@ -45,6 +45,7 @@ def manage(data: Path, *words: str, timeout_s: float = DRILL_S, **env: str) -> s
 def environment(data: Path, **env: str) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("SRE_")}
     kept.pop("DJANGO_SETTINGS_MODULE", None)
+    kept.pop("PROMETHEUS_MULTIPROC_DIR", None)  # this process's own
     return kept | {"SRE_DATA": str(data)} | env
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
+from django.db import transaction
 from django.utils.timezone import now
 
 from sre_platform.diagnosis.domain import Evidence
@@ -12,7 +13,7 @@ from sre_platform.diagnosis.models import EvidenceRow, FindingRow
 from sre_platform.incidents import record
 from sre_platform.incidents.domain import Event, State
 from sre_platform.incidents.models import Incident, IncidentAlert, TimelineEntry
-from sre_platform.intake.models import Alert, Delivery
+from sre_platform.intake.models import Alert
 from sre_platform.playbook.library import store
 from sre_platform.remediation.models import Step
 from sre_platform.tickets.domain import compose
@@ -83,6 +84,7 @@ class Story:
     at: datetime
     step: Step | None = None
 
+    @transaction.atomic
     def tell(self, after_s: float, name: str, reason: str, data: dict[str, Any] | None = None, to: str = "") -> None:
         """One more entry of the chain, ``after_s`` seconds after the one before."""
         self.at += timedelta(seconds=after_s)
@@ -116,16 +118,8 @@ class Story:
 
 
 def alert(name: str = "PaymentsErrors", service: str = "payments", at: datetime | None = None, **more: Any) -> Alert:
-    """An alert with its delivery, received 0.4 s after it began."""
+    """An alert, received 0.4 s after it began."""
     at = at or now()
-    delivery = Delivery.objects.create(
-        source="alertmanager",
-        received_at=at + timedelta(seconds=0.4),
-        body=b"{}",
-        digest="0" * 64,
-        state="digested",
-        fate="ok",
-    )
     labels = {"alertname": name, "service": service, "severity": "critical"} | more.pop("labels", {})
     fields = {"annotations": {"summary": "Payments fail", "description": "12 % of charges fail."}} | more
     return Alert.objects.create(
@@ -134,7 +128,7 @@ def alert(name: str = "PaymentsErrors", service: str = "payments", at: datetime 
         name=name,
         service=service,
         labels=labels,
-        first_delivery=delivery,
+        received_at=at + timedelta(seconds=0.4),
         **fields,
     )
 
@@ -154,6 +148,9 @@ def opened(
         playbooks=[playbook.digest],
         opened_at=at,
         due_at=at,
+        alerts=1,
+        first_alert_at=began,
+        last_alert_at=at,
     )
     IncidentAlert.objects.create(incident=incident, alert=first, reason="opened the incident")
     story = Story(incident, at)

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from django.contrib import admin
 from django.urls import reverse
@@ -8,13 +10,17 @@ from sre_platform.guardrails.models import KillSwitch, RemediationPolicy, halted
 from sre_platform.incidents.models import Incident
 from sre_platform.intake import tokens
 from sre_platform.intake.models import Delivery, IntakeToken
+from sre_platform.intake.receive import Arrived, receive_all
 from sre_platform.playbook.library import store
 from sre_platform.playbook.models import PlaybookVersion
 from tests.web import factories
 
 pytestmark = pytest.mark.django_db
 OURS = [model for model in admin.site._registry if model.__module__.startswith("sre_platform.")]
+TERMS = {"source": "*", "mapping": "{}", "hmac_header": "X-Hub-Signature-256"}
+MAPPING = {"starts_at": "since", "constants": {"alertname": "A"}}
 EDITED = {"Service", "Change", "AlertRule", "PlaybookVersion", "IntakeToken", "RemediationPolicy", "KillSwitch"}
+EDITED |= {"Silence", "MaintenanceWindow", "InhibitionRule"}
 
 
 def url(model, page: str, *args) -> str:
@@ -102,8 +108,32 @@ def test_a_token_is_revoked_here_but_neither_made_nor_shown(web):
     assert row.digest not in page
     assert row.digest not in web.get(url(IntakeToken, "changelist")).content.decode()
     assert web.get(url(IntakeToken, "add")).status_code == 403
-    web.post(url(IntakeToken, "change", row.pk), {"revoked": "on"})
+    assert tokens.sender("Bearer a-token").name == "prometheus"
+    web.post(url(IntakeToken, "change", row.pk), TERMS | {"revoked": "on"})
     assert tokens.sender("Bearer a-token") is None
+
+
+def test_revoking_from_the_list_ends_a_token_at_once(web):
+    tokens.issue("prometheus", "a-token")
+    assert tokens.sender("Bearer a-token")
+    key = IntakeToken.objects.get().pk
+    web.post(url(IntakeToken, "changelist"), {"action": "revoke", "_selected_action": [key]})
+    assert tokens.sender("Bearer a-token") is None
+
+
+def test_a_senders_mapping_is_edited_for_all_its_tokens_and_a_bad_one_is_refused(web):
+    tokens.issue("zabbix", source="generic", mapping=MAPPING)
+    tokens.rotate("zabbix")
+    row = IntakeToken.objects.latest("pk")
+    better = MAPPING | {"labels": {"service": "host\0"}}
+    terms = TERMS | {"source": "generic", "mapping": json.dumps(better)}
+    assert web.post(url(IntakeToken, "change", row.pk), terms).status_code == 302
+    assert [token.mapping["labels"] for token in IntakeToken.objects.all()] == [{"service": "host\ufffd"}] * 2
+    bad = web.post(url(IntakeToken, "change", row.pk), terms | {"mapping": '{"starts_at": "since"}'})
+    assert "alertname is needed" in str(bad.context["adminform"].form.errors)
+    bad = web.post(url(IntakeToken, "change", row.pk), terms | {"hmac_secret_ref": "hunter2"})
+    assert "the secret itself is never stored" in str(bad.context["adminform"].form.errors)
+    assert IntakeToken.objects.latest("pk").mapping == IntakeToken.objects.first().mapping != MAPPING
 
 
 def test_the_kill_switch_remembers_who_threw_it(web):
@@ -154,7 +184,6 @@ def test_an_edited_alert_rule_gets_a_new_version_number(web):
 
 
 def test_a_delivery_shows_its_body_as_text(web):
-    row = factories.alert().first_delivery
-    Delivery.objects.filter(pk=row.pk).update(body=b'{"a": "<script>"}\xff')
+    row = receive_all([Arrived("alertmanager", b'{"a": "<script>"}\xff')])[0]
     page = web.get(url(Delivery, "change", row.pk)).content.decode()
     assert "&lt;script&gt;" in page

@@ -3,43 +3,16 @@
 Source of the format: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
 """
 
-import json
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Annotated, Any, Literal, NoReturn
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sre_platform.intake.domain import AlertValue
-from sre_platform.kernel.clock import parse_rfc3339
+from sre_platform.intake.reading import Texts, read_json_object, sentence
+from sre_platform.intake.webhook import Status, WireAlert, refuse_version
 from sre_platform.kernel.errors import Malformed
-from sre_platform.kernel.storable import storable_text
-
-MAX_LABELS = 200
-SHOWN = 80  # characters of a label's name in an error: the sender chose them
-_NEVER = 1  # Alertmanager writes year 1 for "has not ended"
-
-
-def _moment(value: Any) -> datetime:
-    if not isinstance(value, str):
-        raise ValueError("must be an RFC 3339 time")
-    return parse_rfc3339(value)
-
-
-Moment = Annotated[datetime, BeforeValidator(_moment)]
-Text = Annotated[str, AfterValidator(storable_text)]
-Texts = Annotated[dict[Text, Text], Field(max_length=MAX_LABELS)]
-
-
-class _Alert(BaseModel):  # the names are the wire's
-    model_config = ConfigDict(strict=True)
-    status: Literal["firing", "resolved"]
-    labels: Texts = Field(min_length=1)
-    annotations: Texts
-    startsAt: Moment
-    endsAt: Moment
-    generatorURL: Text
-    fingerprint: Text = Field(min_length=1, max_length=64)
 
 
 class _Body(BaseModel):
@@ -49,13 +22,13 @@ class _Body(BaseModel):
     version: str
     groupKey: str
     truncatedAlerts: int = Field(0, ge=0)
-    status: Literal["firing", "resolved"]
+    status: Status
     receiver: str
     groupLabels: Texts
     commonLabels: Texts
     commonAnnotations: Texts
     externalURL: str
-    alerts: list[_Alert]
+    alerts: list[WireAlert]
 
 
 class Alertmanager:
@@ -63,51 +36,17 @@ class Alertmanager:
 
     name = "alertmanager"
 
-    def parse(self, body: bytes) -> Sequence[AlertValue]:
+    def parse(self, body: bytes, mapping: Mapping[str, Any]) -> Sequence[AlertValue]:  # noqa: ARG002
         """The alerts of one webhook body. Raises Malformed with one sentence that says what is wrong."""
-        document = _json_object(body)
-        if document.get("version") != "4":
-            given = json.dumps(document.get("version"))[:40]
-            raise Malformed(f"The body's version is {given}; this endpoint takes Alertmanager's webhook version \"4\".")
+        document = read_json_object(body)
+        refuse_version(document, "4", "Alertmanager's")
         try:
             return [_value(alert) for alert in _Body.model_validate(document).alerts]
         except ValidationError as error:
-            raise Malformed(_sentence(error)) from error
+            raise Malformed(sentence(error, "Alertmanager's webhook body")) from error
 
 
-def _value(alert: _Alert) -> AlertValue:
-    return AlertValue(
-        fingerprint=alert.fingerprint,
-        status=alert.status,
-        labels=alert.labels,
-        annotations=alert.annotations,
-        starts_at=alert.startsAt,
-        ends_at=None if alert.endsAt.year == _NEVER else alert.endsAt,
-        generator_url=alert.generatorURL,
-    )
-
-
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
-    except UnicodeDecodeError as error:
-        raise Malformed(f"The body is not UTF-8: byte {error.start} cannot be read.") from error
-    except RecursionError as error:
-        raise Malformed("The body is nested too deeply.") from error
-    except ValueError as error:
-        raise Malformed(f"The body is not JSON: {str(error)[:200]}.") from error
-    if not isinstance(document, dict):
-        raise Malformed("The body is JSON, but not an object.")
-    return document
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _sentence(error: ValidationError) -> str:
-    first, rest = error.errors()[0], error.error_count() - 1
-    where = ".".join(str(part)[:SHOWN] for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Field ").lower()
-    more = f" (and {rest} more)" if rest else ""
-    return f"In Alertmanager's webhook body, {where}: {message}{more}."
+def _value(alert: WireAlert) -> AlertValue:
+    """The webhook has nanoseconds and the API has milliseconds: cut, so that one occurrence has one start."""
+    value = alert.value()
+    return replace(value, starts_at=value.starts_at.replace(microsecond=value.starts_at.microsecond // 1000 * 1000))
