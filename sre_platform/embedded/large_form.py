@@ -34,10 +34,18 @@ def wait_for_database(within_s: float) -> None:
             sleep(PAUSE_S)
 
 
-def write_prometheus(folder: Path, targets: Mapping[str, str], alertmanager: str, rules: Iterable[AlertRule]) -> None:
-    """Write ``rules.yml`` and ``prometheus.yml``; ``targets`` maps a job to ``host:port``, as ``alertmanager`` is."""
+def write_prometheus(
+    folder: Path, targets: Mapping[str, str], platform: str, alertmanager: str, rules: Iterable[AlertRule], token: str
+) -> None:
+    """Write ``rules.yml``, ``prometheus.yml``, and ``platform.token`` for the platform's own ``/metrics``.
+
+    ``targets`` maps a job to ``host:port``, as ``platform`` and ``alertmanager`` are.
+    """
     _write(folder / "rules.yml", export.rule_file(rules))
-    _write(folder / "prometheus.yml", export.prometheus_config(targets, str(folder / "rules.yml"), alertmanager))
+    _write(folder / "platform.token", token)
+    own = {"sre-platform": (platform, str(folder / "platform.token"))}
+    config = export.prometheus_config(targets, str(folder / "rules.yml"), alertmanager, with_token=own)
+    _write(folder / "prometheus.yml", config)
 
 
 def write_alertmanager(folder: Path, hook: str, token: str) -> None:

@@ -42,7 +42,10 @@ def test_prometheus_and_alertmanager_find_what_they_need(tmp_path, environment):
     files = {path.name: path for path in tmp_path.rglob("*.*")}
     scraping = yaml.safe_load(files["prometheus.yml"].read_text())
     targets = {job["job_name"]: job["static_configs"][0]["targets"][0] for job in scraping["scrape_configs"]}
-    assert targets | NAMES == targets
+    assert targets == NAMES | {"sre-platform": "web:8000"}
+    own = scraping["scrape_configs"][-1]["authorization"]["credentials_file"]
+    assert own == str(files["platform.token"])
+    assert files["platform.token"].read_text() == "intake-token"
     assert scraping["alerting"]["alertmanagers"][0]["static_configs"] == [{"targets": ["alertmanager:9093"]}]
     assert scraping["rule_files"] == [str(files["rules.yml"])]
     rules = yaml.safe_load(files["rules.yml"].read_text())["groups"][0]["rules"]
@@ -62,12 +65,12 @@ def test_what_it_writes_is_for_its_owner_and_the_group_alone(tmp_path, environme
 
 
 @pytest.mark.django_db
-def test_alertmanager_is_let_in_with_the_token_that_was_written(tmp_path, environment, client):
+def test_the_token_that_was_written_lets_its_sender_in(tmp_path, environment, client):
     call_command("compose_setup", *words(tmp_path))
     token = (tmp_path / "alertmanager" / "intake.token").read_text()
     answers = [
         client.post(
-            "/hooks/alertmanager", "{}", content_type="application/json", headers={"Authorization": f"Bearer {sent}"}
+            "/hooks/changes", "{}", content_type="application/json", headers={"Authorization": f"Bearer {sent}"}
         ).status_code
         for sent in (token, token + "x")
     ]

@@ -29,6 +29,7 @@ Alertmanager read."""
         add = parser.add_argument
         add("--catalog", type=Path, action="append", default=[], metavar="FILE", help="as for sync; repeat it")
         add("--target", type=_target, action="append", required=True, metavar="JOB=HOST:PORT", help="what is scraped")
+        add("--platform", required=True, metavar="HOST:PORT", help="where the web's own /metrics is")
         add("--prometheus", type=Path, required=True, metavar="FOLDER", help="where Prometheus' files go")
         add("--alertmanager", type=Path, required=True, metavar="FOLDER", help="where Alertmanager's files go")
         add("--alertmanager-address", required=True, metavar="HOST:PORT", help="where Prometheus sends alerts")
@@ -51,7 +52,8 @@ Alertmanager read."""
 
     def _write(self, token: str, options: dict[str, Any]) -> None:
         rules, targets = enabled_rules(), dict(options["target"])
-        large_form.write_prometheus(options["prometheus"], targets, options["alertmanager_address"], rules)
+        platform, manager = options["platform"], options["alertmanager_address"]
+        large_form.write_prometheus(options["prometheus"], targets, platform, manager, rules, token)
         large_form.write_alertmanager(options["alertmanager"], options["hook"], token)
         self.stdout.write(f"Wrote {len(rules)} alert rules and {len(targets)} targets for Prometheus.")
 
