@@ -15,7 +15,7 @@ from typing import Any
 
 from sre_platform.embedded.parts import free_ports
 from tests.benchmarks.senders import Load, percentile, prepared
-from tests.benchmarks.stack import HOME, Installation, measured, rows, send
+from tests.benchmarks.stack import HOME, Installation, asking, measured, rows, send
 from tests.torture.installation import Part
 
 BATCHES = (1, 10, 50)
@@ -124,12 +124,12 @@ def _pending(it: Installation) -> int:
 def idle(database: str) -> dict[str, float]:
     """Webhook sent to its diagnosis begun, in milliseconds, while nothing else comes in."""
     times = []
-    with measured(database) as it:
+    with measured(database) as it, asking(it) as ask:
         for number in range(IDLE_LOOKS):
             request = prepared("/hooks/alertmanager", it.token, 1, f"idle{number}")
             began = perf_counter()
             asyncio.run(Load(it.web_port, [request], 5).run(1))
-            while rows(it, "select count(*) from incidents_incident where fence > 0")[0][0] <= number:
+            while ask("select count(*) from incidents_incident where fence > 0")[0][0] <= number:
                 sleep(0.002)
             times.append((perf_counter() - began) * 1000)
             sleep(0.2)

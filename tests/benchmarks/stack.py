@@ -10,7 +10,7 @@ import sys
 import threading
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from time import perf_counter, sleep
@@ -57,13 +57,21 @@ def send(
     return json.loads(done.stdout)
 
 
+@contextmanager
+def asking(it: Installation) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
+    """A function that runs a query and returns its rows, over one connection."""
+    if it.database:
+        with psycopg.connect(it.database.url, connect_timeout=10, autocommit=True) as server:
+            yield lambda sql: server.execute(sql).fetchall()
+    else:
+        with closing(sqlite3.connect(Path(it.environment["SRE_DATA"]) / "sre.sqlite3", timeout=20)) as file:
+            yield lambda sql: file.execute(sql).fetchall()
+
+
 def rows(it: Installation, sql: str) -> list[tuple[Any, ...]]:
     """What the database says right now."""
-    if it.database:
-        with psycopg.connect(it.database.url, connect_timeout=10) as connection:
-            return connection.execute(sql).fetchall()
-    with closing(sqlite3.connect(Path(it.environment["SRE_DATA"]) / "sre.sqlite3", timeout=20)) as connection:
-        return connection.execute(sql).fetchall()
+    with asking(it) as ask:
+        return ask(sql)
 
 
 class Reader(threading.Thread):
