@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Greatest, Least
 
 from sre_platform.catalog.domain import Topology, downstream, upstream
@@ -76,8 +76,10 @@ def _with_people(rows: Iterable[Incident]) -> Iterable[Incident]:
 
 
 def _firing(incident_ids: Iterable[int]) -> list[int]:
-    firing = IncidentAlert.objects.filter(incident_id__in=list(incident_ids), alert__resolved=False)
-    return list(firing.values_list("incident_id", flat=True).distinct())
+    """Those that have an alert which fires: found at the first one, however many there are."""
+    firing = IncidentAlert.objects.filter(incident=OuterRef("pk"), alert__resolved=False)
+    rows = Incident.objects.filter(Exists(firing), pk__in=list(incident_ids))
+    return list(rows.values_list("pk", flat=True))
 
 
 def _values(rows: Mapping[int, Incident]) -> list[Live]:
