@@ -94,15 +94,7 @@ class CatalogFile(BaseModel):
 @transaction.atomic
 def sync_catalog(path: Path, variables: Mapping[str, str] = os.environ) -> list[str]:
     """Write what a catalog file says, all of it or nothing; returns a sentence for each kind. Raises Malformed."""
-    content, _ = read_yaml(_text(path, str(path)), str(path))
-    try:
-        document = CatalogFile.model_validate(_expand(content, path, variables))
-    except RecursionError as error:
-        raise Malformed(f"{path} holds an alias that contains itself.") from error
-    except BadShape as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the document"
-        raise Malformed(f"{path} is not a catalog file: {where}: {first['msg'].lower()}.") from error
+    document = read_catalog(path, variables)
     kinds = [
         (Service, ("name",), document.services),
         (AlertRule, ("name", "service"), document.alert_rules),
@@ -112,6 +104,19 @@ def sync_catalog(path: Path, variables: Mapping[str, str] = os.environ) -> list[
     ]
     asked = [kind for kind in kinds if kind[2] or kind[0] not in (MaintenanceWindow, InhibitionRule)]
     return [_sync_rows(path, model, key, entries) for model, key, entries in asked]
+
+
+def read_catalog(path: Path, variables: Mapping[str, str] = os.environ) -> CatalogFile:
+    """What a catalog file says. Raises Malformed."""
+    content, _ = read_yaml(_text(path, str(path)), str(path))
+    try:
+        return CatalogFile.model_validate(_expand(content, path, variables))
+    except RecursionError as error:
+        raise Malformed(f"{path} holds an alias that contains itself.") from error
+    except BadShape as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the document"
+        raise Malformed(f"{path} is not a catalog file: {where}: {first['msg'].lower()}.") from error
 
 
 def _expand(value: Any, path: Path, variables: Mapping[str, str]) -> Any:

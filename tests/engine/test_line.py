@@ -1,11 +1,14 @@
 """Whole stories, from the webhook to the ticket, against a supervisor, a release folder and a metrics page."""
 
+from datetime import timedelta
+
 import pytest
 
 from sre_platform.engine import approvals
 from sre_platform.guardrails.models import RemediationPolicy, set_kill_switch
 from sre_platform.incidents.domain import State
 from sre_platform.incidents.models import Incident, TimelineEntry
+from sre_platform.kernel.clock import now
 from sre_platform.tickets.models import LocalTicket
 from tests.engine.story import alert, delivered, drive, events, fire, install, last, sound, step_on, strict
 
@@ -154,6 +157,9 @@ def test_nobody_decides_for_ever(shop):
     incident = drive(fire(), State.AWAITING_APPROVAL)
     waits = (incident.due_at - incident.timeline.latest("seq").at).total_seconds()
     assert 14 * 60 < waits <= 15 * 60
+    assert step_on(incident) == State.AWAITING_APPROVAL, "woken too early"
+    assert 14 * 60 < (incident.due_at - now()).total_seconds() <= 15 * 60
+    incident.timeline.filter(to_state=State.AWAITING_APPROVAL).update(at=now() - timedelta(minutes=15))
     drive(incident)
     assert (incident.state, last(incident).reason) == ("escalated", "Nobody approved within 15 minutes.")
 
