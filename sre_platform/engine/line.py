@@ -226,9 +226,18 @@ def settle(lease: record.Lease, outcome: Move | Wait) -> float | None:
         record.defer(lease, now() + timedelta(seconds=outcome.seconds), outcome.reason)
         return outcome.seconds
     with transaction.atomic():
+        if outcome.event is Event.ALERTS_CLEARED and not _still_clear(lease):
+            record.defer(lease, now())
+            return 0.0
         state = record.record(lease, outcome.event, outcome.reason, outcome.data, outcome.due_in_s)
         if state in ENDED:
             steps.release(lease.incident_id)
         telling.tell(lease.incident_id, state, outcome.event, outcome.reason)
     log.info("incident_moved", outcome=outcome.event.value, state=state.value, reason=outcome.reason)
     return None if state in ENDED else outcome.due_in_s
+
+
+def _still_clear(lease: record.Lease) -> bool:
+    """Whether no alert has joined since the stage looked; none can before the caller's transaction ends."""
+    lease.hold()
+    return all_clear(lease.incident_id)

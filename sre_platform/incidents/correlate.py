@@ -51,14 +51,18 @@ def _topics(alerts: Sequence[AlertValue], topology: Topology) -> set[str]:
 
 
 def _live(topics: Iterable[str], at: datetime) -> list[Live]:
-    """The incidents about these topics that take alerts, and those that opened lately, with all that they are about."""
+    """The incidents about these topics that take alerts, and those that opened lately, with all that they are about.
+
+    They are locked, so that none of them ends before the alerts that join it are written.
+    """
     wanted: set[int] = set()
     for chunk in chunks(sorted(topics)):
         wanted.update(IncidentTopic.objects.filter(name__in=chunk).values_list("incident_id", flat=True))
     lately = Q(opened_at__gte=at - boards.STORM_WINDOW, parent=None, storm=False) & ~Q(state__in=ENDED)
-    rows = {row.pk: row for row in Incident.objects.filter(lately)}
+    lock = Incident.objects.select_for_update(of=("self",)).order_by("pk")
+    rows = {row.pk: row for row in lock.filter(lately)}
     for portion in chunks(sorted(wanted - rows.keys())):
-        rows |= {row.pk: row for row in Incident.objects.filter(pk__in=portion)}
+        rows |= {row.pk: row for row in lock.filter(pk__in=portion)}
     taking = {pk: row for pk, row in rows.items() if row.state not in ENDED}
     taking |= {row.pk: row for row in _with_people(rows.values(), at)}
     IncidentTopic.objects.filter(incident_id__in=rows.keys() - taking.keys()).delete()  # they take no more alerts

@@ -15,6 +15,7 @@ from sre_platform.intake.models import Delivery
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Malformed
 from sre_platform.kernel.registry import Registry
+from sre_platform.kernel.storable import storable_text
 
 SOURCES: Registry[Source] = Registry("sre_platform.intake.sources", "source")
 REJECTED_BYTES_KEPT = 4096
@@ -49,7 +50,7 @@ def _row(item: Arrived) -> Delivery:
     try:
         SOURCES.get(item.source).parse(item.body, item.mapping)
     except Malformed as error:
-        state, fate, kept = Delivery.State.REJECTED, str(error), item.body[:REJECTED_BYTES_KEPT]
+        state, fate, kept = Delivery.State.REJECTED, storable_text(str(error)), item.body[:REJECTED_BYTES_KEPT]
     return Delivery(
         source=item.source,
         sender=item.sender,

@@ -12,6 +12,8 @@ from typing import Any
 import structlog
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.db import Error as DatabaseFailure
+from django.db import connection
 
 from sre_platform.clients import metrics
 from sre_platform.engine.bell import Bell
@@ -71,21 +73,34 @@ class Door:
             _check_signature(sender, body, headers)
             delivery = await self.writer.store(Arrived(source, body, sender.name, sender.mapping))
         except Unavailable as error:
-            again = {"retry-after": str(RETRY_AFTER_S)}
-            raise Refused(503, f"{error} Send it again in {RETRY_AFTER_S} s.", **again) from error
+            raise _later(error) from error
         if delivery.state == Delivery.State.REJECTED:
             raise Refused(400, delivery.fate)
         return delivery
 
 
 async def _sender(source: str, authorization: str) -> Sender:
-    sender = tokens.kept_sender(authorization) or await sync_to_async(tokens.sender)(authorization)
+    sender = tokens.kept_sender(authorization) or await sync_to_async(_known)(authorization)
     if sender is None:
         sentence = "A valid bearer token is needed: make one with `manage.py intake_token NAME`."
         raise Refused(401, sentence, **{"www-authenticate": 'Bearer realm="intake"'})
     if not sender.may_send(source):
         raise Refused(403, f"The token of {sender.name} is not for {source}.")
     return sender
+
+
+def _known(authorization: str) -> Sender | None:
+    """No request of Django's looks after this thread's connection: one that broke is closed, so that it is replaced."""
+    try:
+        return tokens.sender(authorization)
+    except DatabaseFailure as error:
+        log.warning("senders_not_read", reason=str(error))
+        connection.close()
+        raise _later(Unavailable("The database does not answer.")) from error
+
+
+def _later(error: Unavailable) -> Refused:
+    return Refused(503, f"{error} Send it again in {RETRY_AFTER_S} s.", **{"retry-after": str(RETRY_AFTER_S)})
 
 
 def _check_signature(sender: Sender, body: bytes, headers: Mapping[str, str]) -> None:

@@ -1,5 +1,8 @@
+from contextlib import contextmanager
+from threading import Thread
+
 import pytest
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -288,3 +291,44 @@ def test_whatever_comes_in_whatever_order_the_rows_agree(deliveries):
         assert not Alert.objects.filter(resolved=False, membership=None).exists(), "every firing alert is somebody's"
         assert all(record.broken_link(incident.pk) is None for incident in Incident.objects.all())
         transaction.set_rollback(True)
+
+
+@contextmanager
+def meanwhile(before: str, do):
+    """``do`` is done by somebody else, with a connection of their own, right before a statement that begins so."""
+
+    def aside():
+        with connection.cursor() as cursor:  # who has to wait gives up soon
+            postgres = connection.vendor == "postgresql"
+            cursor.execute("SET lock_timeout = 200" if postgres else "PRAGMA busy_timeout = 200")
+        try:
+            do()
+        finally:
+            connection.close()
+
+    def run(execute, sql, *rest):
+        if sql.startswith(before):
+            somebody = Thread(target=aside)
+            somebody.start()
+            somebody.join()
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(run):
+        yield
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_ends_an_incident_while_an_alert_is_joining_it():
+    come(alert("First"))
+    incident, refused = Incident.objects.get(), []
+
+    def end():
+        try:
+            Incident.objects.filter(pk=incident.pk).update(state=State.RESOLVED)
+        except OperationalError as error:
+            refused.append(error)
+
+    with meanwhile('INSERT INTO "incidents_incidentalert"', end):
+        come(alert("Second"))
+    incident.refresh_from_db()
+    assert (incident.state, len(refused), incident.members.count()) == ("open", 1, 2)

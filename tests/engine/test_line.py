@@ -4,13 +4,15 @@ from datetime import timedelta
 
 import pytest
 
-from sre_platform.engine import approvals
+from sre_platform.engine import approvals, line
+from sre_platform.engine.work import load
 from sre_platform.guardrails.models import RemediationPolicy, set_kill_switch
-from sre_platform.incidents.domain import State
+from sre_platform.incidents.domain import Event, State
 from sre_platform.incidents.models import Incident, TimelineEntry
 from sre_platform.kernel.clock import now
 from sre_platform.tickets.models import LocalTicket
 from tests.engine.story import alert, delivered, drive, events, fire, install, last, sound, step_on, strict
+from tests.fakes.leases import take
 
 pytestmark = pytest.mark.django_db
 HEALED = ["cause_found", "allowed", "steps_done", "fixed"]
@@ -96,6 +98,21 @@ def test_alerts_that_clear_end_it_with_nothing_done(shop, state):
     assert list(incident.steps.values_list("state", flat=True)) in ([], ["cancelled"])
     ticket = delivered(incident)
     assert ticket is None if state is not State.AWAITING_APPROVAL else ticket.actual == "closed"
+    assert sound(incident)
+
+
+def test_an_alert_that_joins_while_the_others_are_seen_clear_is_not_forgotten(shop):
+    install(shop, mode="approve")
+    incident = drive(fire(), State.AWAITING_APPROVAL)
+    alert("resolved")
+    lease = take(incident.pk)
+    found = line.await_approval(load(lease))
+    assert found.event is Event.ALERTS_CLEARED
+    alert(name="HighLatency")  # between the look and the record
+    assert line.settle(lease, found) == 0.0
+    incident.refresh_from_db()
+    assert (incident.state, incident.claimed_by) == ("awaiting_approval", "")
+    assert incident.due_at <= now()
     assert sound(incident)
 
 
