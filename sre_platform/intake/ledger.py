@@ -93,7 +93,7 @@ def dated(batch: Sequence[Read]) -> list[Read]:
 
 
 def dated_value(value: AlertValue, received_at: datetime, begun: dict[str, datetime]) -> AlertValue:
-    """The alert with its start filled in. ``begun`` has the open occurrence of each fingerprint and is kept up to date."""
+    """The alert with its start filled in. ``begun`` has the open occurrences and is kept up to date."""
     if value.starts_at != UNDATED:
         return value
     starts_at = begun.pop(value.fingerprint, received_at)

@@ -22,7 +22,7 @@ from sre_platform.intake.domain import AlertValue
 AT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 NEEDS = {"web": ["orders", "search"], "mobile": ["orders"], "orders": ["db"], "search": ["db"], "db": [], "mail": []}
 TOPOLOGY = {name: Target(name, depends_on=tuple(needs)) for name, needs in NEEDS.items()}
-O, J, S = Fate.OPENED, Fate.JOINED, Fate.STORM
+OPENED, JOINED, STORM = Fate.OPENED, Fate.JOINED, Fate.STORM
 
 
 def after(seconds=0.0, minutes=0.0):
@@ -53,7 +53,7 @@ def fates(it, *moments):
 
 def test_the_first_alert_opens_an_incident_and_says_that_nothing_is_alike():
     placed = board().take(alert(), AT)
-    assert (placed.fate, placed.reason, placed.joins) == (O, NOTHING_ALIKE, True)
+    assert (placed.fate, placed.reason, placed.joins) == (OPENED, NOTHING_ALIKE, True)
     assert (placed.live.key, placed.live.title, placed.live.parent) == ("orders", "Slow on orders", None)
 
 
@@ -66,7 +66,7 @@ def test_the_same_service_joins_however_late():
     it = board()
     first = it.take(alert(), AT)
     second = it.take(alert(name="Late"), after(minutes=600))
-    assert (second.fate, second.reason, second.live) == (J, "same service orders", first.live)
+    assert (second.fate, second.reason, second.live) == (JOINED, "same service orders", first.live)
 
 
 def test_a_service_that_joined_is_the_incidents_own_from_then_on():
@@ -83,10 +83,10 @@ def test_a_neighbour_joins_in_both_directions_also_over_a_third(other):
     first = it.take(alert("orders"), AT)
     placed = it.take(alert(other), AT)
     upper, lower = (other, "orders") if other != "db" else ("orders", "db")
-    assert (placed.fate, placed.reason, placed.live) == (J, f"{upper} depends on {lower}", first.live)
+    assert (placed.fate, placed.reason, placed.live) == (JOINED, f"{upper} depends on {lower}", first.live)
 
 
-@pytest.mark.parametrize(("seconds", "fate"), [(600, J), (600.001, O)])
+@pytest.mark.parametrize(("seconds", "fate"), [(600, JOINED), (600.001, OPENED)])
 def test_a_neighbour_joins_for_ten_minutes_after_the_last_alert(seconds, fate):
     assert fates(board(), (alert("orders"), AT), (alert("db"), after(seconds)))[-1] is fate
 
@@ -95,30 +95,30 @@ def test_each_alert_that_joins_keeps_the_window_open():
     it = board()
     it.take(alert("orders"), AT)
     it.take(alert("orders", "Late"), after(minutes=9))
-    assert it.take(alert("db"), after(minutes=19)).fate is J
+    assert it.take(alert("db"), after(minutes=19)).fate is JOINED
     assert it.take(alert("db", name="B"), after(minutes=1)).live.last_at == after(minutes=19), "never backwards"
 
 
 @pytest.mark.parametrize("other", ["mail", "search", "nobody-knows-it"])
 def test_siblings_and_strangers_do_not_join(other):
-    assert fates(board(), (alert("orders"), AT), (alert(other), AT)) == [O, O]
+    assert fates(board(), (alert("orders"), AT), (alert(other), AT)) == [OPENED, OPENED]
 
 
 def test_a_need_that_the_catalog_does_not_have_is_no_neighbour():
     it = Board({"web": Target("web", depends_on=("ghost",)), "shop": Target("shop", depends_on=("ghost",))})
-    assert fates(it, (alert("web"), AT), (alert("shop"), AT), (alert("ghost"), AT)) == [O, O, O]
+    assert fates(it, (alert("web"), AT), (alert("shop"), AT), (alert("ghost"), AT)) == [OPENED, OPENED, OPENED]
 
 
 def test_services_that_need_each_other_are_neighbours():
     it = Board({"a": Target("a", depends_on=("b",)), "b": Target("b", depends_on=("a",))})
-    assert fates(it, (alert("a"), AT), (alert("b"), AT)) == [O, J]
+    assert fates(it, (alert("a"), AT), (alert("b"), AT)) == [OPENED, JOINED]
 
 
 def test_an_alert_without_a_service_is_about_itself():
     it = board()
     first, second = it.take(alert("", "Watchdog"), AT), it.take(alert("", "Watchdog", pod="2"), after(minutes=60))
     assert (first.live.key, second.reason, second.live) == ("alert/Watchdog", "same alert Watchdog", first.live)
-    assert it.take(alert("", "Other"), AT).fate is O
+    assert it.take(alert("", "Other"), AT).fate is OPENED
 
 
 @pytest.mark.parametrize("label", CAUSE_LABELS)
@@ -126,14 +126,14 @@ def test_labels_that_bear_causes_join_strangers_within_the_window(label):
     it = board()
     it.take(alert("mail", **{label: "seven"}), AT)
     placed = it.take(alert("orders", **{label: "seven"}), after(600))
-    assert (placed.fate, placed.reason) == (J, f"same {label} seven")
-    assert it.take(alert("x", **{label: "eight"}), AT).fate is O
-    assert it.take(alert("y", **{label: "seven"}), after(600 + 601)).fate is O
-    assert it.take(alert("z", **{label: ""}), AT).fate is O
+    assert (placed.fate, placed.reason) == (JOINED, f"same {label} seven")
+    assert it.take(alert("x", **{label: "eight"}), AT).fate is OPENED
+    assert it.take(alert("y", **{label: "seven"}), after(600 + 601)).fate is OPENED
+    assert it.take(alert("z", **{label: ""}), AT).fate is OPENED
 
 
 def test_the_same_value_of_another_label_is_another_cause():
-    assert fates(board(), (alert("a", node="7"), AT), (alert("b", disk="7"), AT), (alert("c", team="7"), AT)) == [O] * 3
+    assert fates(board(), (alert("a", node="7"), AT), (alert("b", disk="7"), AT), (alert("c", team="7"), AT)) == [OPENED] * 3
 
 
 def test_a_label_that_joined_later_counts_too():
@@ -146,7 +146,7 @@ def test_a_label_that_joined_later_counts_too():
 def test_very_long_labels_are_the_same_whether_read_back_or_not():
     long = alert("mail", node="n" * 1000)
     assert max(map(len, topics(long))) == 300
-    assert fates(board(), (long, AT), (alert("orders", node="n" * 1000), AT)) == [O, J]
+    assert fates(board(), (long, AT), (alert("orders", node="n" * 1000), AT)) == [OPENED, JOINED]
 
 
 def test_the_service_comes_before_the_node_and_the_node_before_the_neighbour():
@@ -160,7 +160,7 @@ def test_one_caller_only_takes_its_dependency_in():
     it = board()
     caller = it.take(alert("orders"), AT).live
     placed = it.take(alert("db"), AT)
-    assert (placed.fate, placed.live, caller.parent, it.adopted) == (J, caller, None, [])
+    assert (placed.fate, placed.live, caller.parent, it.adopted) == (JOINED, caller, None, [])
 
 
 @pytest.mark.parametrize("callers", [["mobile", "search"], ["mobile", "search", "web"]])
@@ -169,7 +169,7 @@ def test_what_several_incidents_depend_on_becomes_their_parent(callers):
     it = Board(needs | {"db": Target("db")})
     children = [it.take(alert(name), AT).live for name in callers]
     placed = it.take(alert("db"), after(600))
-    assert (placed.fate, placed.reason) == (O, f"{', '.join(callers)} depend on db")
+    assert (placed.fate, placed.reason) == (OPENED, f"{', '.join(callers)} depend on db")
     assert {child.parent for child in children} == {placed.live}
     assert it.adopted == [(child, placed.live) for child in children]
     assert placed.live.parent is None
@@ -180,7 +180,7 @@ def test_callers_whose_last_alert_is_too_old_have_a_cause_of_their_own():
     it = board()
     old, fresh = it.take(alert("mobile"), AT).live, it.take(alert("search"), after(1)).live
     placed = it.take(alert("db"), after(601))
-    assert (placed.fate, placed.live, old.parent) == (J, fresh, None)
+    assert (placed.fate, placed.live, old.parent) == (JOINED, fresh, None)
 
 
 def test_who_has_a_parent_gets_no_other_and_new_callers_join_the_parent():
@@ -190,14 +190,14 @@ def test_who_has_a_parent_gets_no_other_and_new_callers_join_the_parent():
     db = it.take(alert("db"), AT).live
     assert it.take(alert("c"), AT).live is db
     disk = it.take(alert("disk"), AT)
-    assert (disk.fate, disk.live, a.parent, b.parent) == (J, db, db, db)
+    assert (disk.fate, disk.live, a.parent, b.parent) == (JOINED, db, db, db)
 
 
 def test_a_storm_begins_with_the_tenth_incident_within_a_minute():
-    it, placed, _ = storming(9)
-    assert (placed.fate, placed.live.storm) == (O, False)
-    it, placed, at = storming(10)
-    assert (placed.fate, placed.reason) == (O, "10 incidents within 60 s are a storm")
+    _, placed, _ = storming(9)
+    assert (placed.fate, placed.live.storm) == (OPENED, False)
+    _, placed, at = storming(10)
+    assert (placed.fate, placed.reason) == (OPENED, "10 incidents within 60 s are a storm")
     assert (placed.live.storm, placed.live.service, placed.live.opened_at) == (True, "", at)
     assert placed.live.title == "Alert storm: 10 incidents within 60 s"
 
@@ -228,17 +228,17 @@ def test_a_storm_takes_strangers_until_it_was_calm_for_five_minutes():
     it, placed, at = storming()
     storm = placed.live
     five = timedelta(minutes=5)
-    assert [(p.fate, p.live) for p in [it.take(alert("x"), at + five)]] == [(S, storm)]
+    assert [(p.fate, p.live) for p in [it.take(alert("x"), at + five)]] == [(STORM, storm)]
     assert it.take(alert("y"), at + 2 * five).live is storm
     late = it.take(alert("z"), at + 3 * five + timedelta(microseconds=1))
-    assert (late.fate, late.live.storm) == (O, False)
+    assert (late.fate, late.live.storm) == (OPENED, False)
     assert it.take(alert("x", "B"), at + 3 * five + timedelta(seconds=1)).live is not storm, "a storm has no topics"
 
 
 def test_a_known_trouble_goes_on_by_itself_during_a_storm():
     it, placed, at = storming()
     joined = it.take(alert("s1", "Other"), at)
-    assert (joined.fate, joined.reason, joined.live.parent) == (J, "same service s1", placed.live)
+    assert (joined.fate, joined.reason, joined.live.parent) == (JOINED, "same service s1", placed.live)
 
 
 def test_a_second_storm_is_another_incident():
@@ -290,7 +290,7 @@ def test_a_known_alert_is_a_duplicate_and_starts_nothing():
 
 def test_the_same_alert_with_another_start_is_another():
     it = board()
-    assert fates(it, (alert(), AT), (alert(starts=after(1)), AT)) == [O, J]
+    assert fates(it, (alert(), AT), (alert(starts=after(1)), AT)) == [OPENED, JOINED]
     assert len(it.fresh) == 2
 
 
@@ -341,7 +341,7 @@ def test_a_quiet_alert_that_is_quiet_no_more_gets_an_incident_and_is_told_so(sam
     key = (alert().fingerprint, AT)
     it = board(quiet=until(after(1)), known={} if same_batch else {key: Known(False)})
     assert it.take(alert(), AT).fate is Fate.QUIET
-    assert it.take(alert(), after(1)).fate is O
+    assert it.take(alert(), after(1)).fate is OPENED
     assert it.quieted == {key: ""}
     assert it.take(alert(), AT).fate is Fate.DUPLICATE, "what has an incident is not quiet again"
 
@@ -366,7 +366,7 @@ def test_quiet_alerts_make_no_storm():
 )
 def test_two_subjects_never_have_one_key(one, other):
     """Two open incidents with one key would be refused by the database, with the whole batch."""
-    assert fates(board(), (one, AT), (other, AT)) == [O, O]
+    assert fates(board(), (one, AT), (other, AT)) == [OPENED, OPENED]
     assert key_of(one) != key_of(other)
     assert len(key_of(one)) <= 200
 
