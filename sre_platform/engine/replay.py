@@ -4,40 +4,35 @@ Nobody works on incidents in a replay: one takes alerts until all that it has ga
 flaps, for five minutes; of a storm, until it was calm for five).
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from sre_platform.catalog.domain import Topology
 from sre_platform.engine.recordings import Recorded
+from sre_platform.engine.replayed import Replayed, Told
 from sre_platform.incidents import board as boards
-from sre_platform.incidents.board import Board, Fate, Key, Known, Live, Placed
+from sre_platform.incidents.board import Board, Key, Known, Live, Placed
 from sre_platform.incidents.quiet import InhibitionRule, Labels, Quiet, why_quiet
 from sre_platform.intake.domain import AlertValue
 from sre_platform.intake.ledger import dated_value
 
 
 @dataclass
-class Replay:
-    """What has been, so far, of the alerts that were taken."""
+class Replay(Replayed):
+    """The board's memory: what was seen, what fires, who takes alerts, how often each began and when it ended."""
 
     topology: Topology = field(default_factory=dict)
     rules: Quiet = field(default_factory=Quiet)
-    webhooks: int = 0
-    fates: Counter[str] = field(default_factory=Counter)
-    incidents: dict[int, Told] = field(default_factory=dict)
     known: dict[Key, Known] = field(default_factory=dict)
-    quiet: dict[Key, str] = field(default_factory=dict)
     firing: dict[Key, AlertValue] = field(default_factory=dict)
-    fired: set[Key] = field(default_factory=set)
     _live: list[Live] = field(default_factory=list)
     _starts: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
     _over: dict[int, dict[str, datetime]] = field(default_factory=lambda: defaultdict(dict))
 
     def take(self, webhook: Recorded) -> list[Placed]:
-        """The fates of one webhook's alerts; to be called in order of arrival. First, who is quiet is looked at again."""
+        """The fates of one webhook's alerts; in order of arrival. First, those that are quiet are looked at again."""
         at, waiting = webhook.received_at, [a for key, a in self.firing.items() if not self.known[key].live]
         alerts = self._dated(webhook)
         board = self._board([*waiting, *alerts], at)
@@ -105,11 +100,6 @@ class Replay:
                 self._over[live.pk][key[0]] = at
         self.known |= board.known
 
-    @property
-    def visible(self) -> list[Told]:
-        """What a person would see at the top: the incidents without a parent."""
-        return [told for told in self.incidents.values() if told.live.parent is None]
-
 
 def _joins(placed: Placed) -> bool:
     return placed.joins
@@ -117,7 +107,7 @@ def _joins(placed: Placed) -> bool:
 
 def replay(webhooks: Iterable[Recorded], topology: Topology, rules: Quiet) -> Replay:
     """All of them, in the order in which they arrived."""
-    found = Replay(topology, rules)
+    found = Replay(topology=topology, rules=rules)
     for webhook in webhooks:
         found.take(webhook)
     return found

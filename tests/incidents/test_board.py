@@ -133,7 +133,8 @@ def test_labels_that_bear_causes_join_strangers_within_the_window(label):
 
 
 def test_the_same_value_of_another_label_is_another_cause():
-    assert fates(board(), (alert("a", node="7"), AT), (alert("b", disk="7"), AT), (alert("c", team="7"), AT)) == [OPENED] * 3
+    alerts = [alert("a", node="7"), alert("b", disk="7"), alert("c", team="7")]
+    assert fates(board(), *((one, AT) for one in alerts)) == [OPENED] * 3
 
 
 def test_a_label_that_joined_later_counts_too():

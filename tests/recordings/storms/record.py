@@ -144,9 +144,8 @@ def record(name: str) -> None:
         lines.append(json.dumps(content, separators=(",", ":"), ensure_ascii=False))
         return Answer()
 
-    with tempfile.TemporaryDirectory() as folder, serving(keep) as hook:
-        with alertmanager(Path(folder), hook.url) as url:
-            play(SCENARIOS[name](), url)
+    with tempfile.TemporaryDirectory() as folder, serving(keep) as hook, alertmanager(Path(folder), hook.url) as url:
+        play(SCENARIOS[name](), url)
     (FOLDER / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
     print(f"{name}: {len(lines)} webhooks")  # noqa: T201
 

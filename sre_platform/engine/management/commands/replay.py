@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from sre_platform.engine.recordings import read_files, surroundings
-from sre_platform.engine.replay import Replay, Told, replay
+from sre_platform.engine.replay import replay
+from sre_platform.engine.replayed import Replayed, Told
 from sre_platform.intake.receive import SOURCES
 from sre_platform.kernel.errors import Malformed
 
@@ -19,12 +20,12 @@ SERVICES_SHOWN = 8
 class Command(BaseCommand):
     help = """Print what would become of recorded webhooks; nothing is written, nobody is told.
 
-  manage.py replay monday.jsonl tuesday.jsonl    JSON lines: {"received_at": ..., "source": "alertmanager", "body": {...}}
+  manage.py replay monday.jsonl tuesday.jsonl    recordings, a webhook a line
   manage.py replay webhook.json                  one webhook body, as it came
   ... | manage.py replay - --json                from standard input, for a machine
   manage.py replay --catalog lab.yaml FILE       what depends on what, and what is quiet, from this file only
 
-A line that is no webhook is named and left out; the exit code is then 1."""
+A line is {"received_at": "2026-11-21T12:00:00Z", "source": "alertmanager", "body": {...}}. One that is no webhook is named and left out; the exit code is then 1."""
     requires_system_checks = ()
 
     def create_parser(self, *args: Any, **kwargs: Any) -> CommandParser:
@@ -56,7 +57,7 @@ A line that is no webhook is named and left out; the exit code is then 1."""
         sys.exit(1 if recordings.refused else 0)
 
 
-def _show(console: Console, found: Replay, whence: str) -> None:
+def _show(console: Console, found: Replayed, whence: str) -> None:
     children = [told for told in found.incidents.values() if told.live.parent]
     for told in found.visible:
         console.print(_line(told))
@@ -81,7 +82,9 @@ def _line(told: Told) -> str:
     more = f" and {len(services) - SERVICES_SHOWN} more" if len(services) > SERVICES_SHOWN else ""
     about = ", ".join(services[:SERVICES_SHOWN]) + more
     colour = "red" if told.live.storm else "cyan"
+    why = "" if told.live.parent else f"; [dim]{escape(facts['reason'])}[/]"
+    alerts = "1 alert" if facts["alerts"] == 1 else f"{facts['alerts']} alerts"
     return (
         f"{told.live.opened_at:%H:%M:%S} [{colour}]{escape(facts['key'])}[/] {escape(facts['title'])}:"
-        f" {facts['alerts']} alerts{escape(f' on {about}') if about else ''}; [dim]{escape(facts['reason'])}[/]"
+        f" {alerts}{escape(f' on {about}') if about else ''}{why}"
     )
