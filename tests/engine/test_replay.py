@@ -7,10 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from sre_platform.catalog.domain import Target
 from sre_platform.catalog.models import Service
 from sre_platform.engine.recordings import Recorded, read_files
 from sre_platform.engine.replay import Replay
+from sre_platform.incidents.board import Board
 from sre_platform.incidents.models import Incident, Silence
 from sre_platform.intake.domain import UNDATED, AlertValue
 from sre_platform.intake.models import Alert, Delivery
@@ -109,8 +113,10 @@ def test_a_file_may_be_one_body_and_several_files_are_put_in_order(run, file):
 
 
 def test_other_sources_with_their_mapping_and_bodies_as_text(file):
-    event = {"specversion": "1.0", "id": "1", "source": "/x", "type": "t", "data": {"service": "mail"}}
-    lines = [line(source="cloudevents", body=event), line(body=body(alert()).decode())]
+    mapping = {"labels": {"alertname": "name", "service": "where"}, "status": "state", "resolved_values": ["ok"]}
+    mapping |= {"starts_at": "since"}
+    other = {"name": "Slow", "where": "mail", "state": "bad", "since": AT.isoformat()}
+    lines = [line(source="generic", body=other, mapping=mapping), line(body=body(alert()).decode())]
     found = read_files([file("\n".join(lines))])
     assert (len(found.webhooks), found.refused) == (2, [])
 
@@ -149,6 +155,31 @@ def test_people_see_incidents_and_what_was_saved(capsys, file):
     assert "Alert storm: 10 incidents within 60 s: 3 alerts on [s10], [s11], [s9]" in said
     assert "    12:20:00 [s0] A on [s0]: 1 alert on [s0]\n" in said
     assert "1 incidents to look at: 92% less than alerts, 0% less than webhooks." in said
+
+
+fired = st.tuples(st.sampled_from([*"abcd", "x", "y", *(f"s{n}" for n in range(15))]), st.sampled_from(["A", "B"]))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.lists(fired, max_size=4), st.integers(0, 400)), max_size=15))
+def test_webhook_by_webhook_or_in_one_batch_alerts_find_the_same_incidents(stream):
+    """The digester takes up to 100 deliveries at once: that must not change where alerts go."""
+    needs = {"a": ("c",), "b": ("c",), "c": ("d",), "d": ()}
+    topology = {name: Target(name, depends_on=deps) for name, deps in needs.items()}
+    it, board, at = Replay(topology=topology), Board(topology), AT
+    for alerts, wait in stream:
+        at += timedelta(seconds=wait)
+        values = tuple(value(service=service, name=name) for service, name in alerts)
+        one = it.take(Recorded(at, values))
+        other = [board.take(alert, at) for alert in values]
+        assert [(p.fate, p.reason, _key(p)) for p in one] == [(p.fate, p.reason, _key(p)) for p in other]
+    assert [(told.live.key, told.live.parent) for told in it.incidents.values() if not told.live.parent] == [
+        (live.key, None) for live in board.opened if not live.parent
+    ]
+
+
+def _key(placed):
+    return placed.live.key if placed.live else ""
 
 
 def value(status="firing", starts=AT, service="mail", name="A"):

@@ -25,7 +25,8 @@ class Command(BaseCommand):
   ... | manage.py replay - --json                from standard input, for a machine
   manage.py replay --catalog lab.yaml FILE       what depends on what, and what is quiet, from this file only
 
-A line is {"received_at": "2026-11-21T12:00:00Z", "source": "alertmanager", "body": {...}}. One that is no webhook is named and left out; the exit code is then 1."""
+A line is {"received_at": "2026-11-21T12:00:00Z", "source": "alertmanager", "body": {...}}. One that is no
+webhook is named and left out; the exit code is then 1."""
     requires_system_checks = ()
 
     def create_parser(self, *args: Any, **kwargs: Any) -> CommandParser:
