@@ -4,7 +4,7 @@ Nobody works on incidents in a replay: one takes alerts until all that it has ga
 flaps, for five minutes; of a storm, until it was calm for five).
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,13 +15,13 @@ from sre_platform.engine.replayed import Replayed, Told
 from sre_platform.incidents import board as boards
 from sre_platform.incidents.board import Board, Key, Known, Live, Placed
 from sre_platform.incidents.quiet import InhibitionRule, Labels, Quiet, why_quiet
-from sre_platform.intake.domain import AlertValue
+from sre_platform.intake.domain import UNDATED, AlertValue
 from sre_platform.intake.ledger import dated_value
 
 
 @dataclass
 class Replay(Replayed):
-    """The board's memory: what was seen, what fires, who takes alerts, how often each began and when it ended."""
+    """The board's memory: what was seen and what fires, who takes alerts, how many of its own fire."""
 
     topology: Topology = field(default_factory=dict)
     rules: Quiet = field(default_factory=Quiet)
@@ -29,11 +29,15 @@ class Replay(Replayed):
     firing: dict[Key, AlertValue] = field(default_factory=dict)
     _live: list[Live] = field(default_factory=list)
     _starts: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
+    _holds: Counter[int] = field(default_factory=Counter)
     _over: dict[int, dict[str, datetime]] = field(default_factory=lambda: defaultdict(dict))
 
     def take(self, webhook: Recorded) -> list[Placed]:
         """The fates of one webhook's alerts; in order of arrival. First, those that are quiet are looked at again."""
-        at, waiting = webhook.received_at, [a for key, a in self.firing.items() if not self.known[key].live]
+        at, waiting = (
+            webhook.received_at,
+            [self.firing[key] for key, why in self.quiet.items() if why and key in self.firing],
+        )
         alerts = self._dated(webhook)
         board = self._board([*waiting, *alerts], at)
         again = [board.take(alert, at) for alert in waiting]
@@ -44,12 +48,13 @@ class Replay(Replayed):
         return placed
 
     def _dated(self, webhook: Recorded) -> list[AlertValue]:
+        if all(alert.starts_at != UNDATED for alert in webhook.alerts):
+            return list(webhook.alerts)
         begun = dict(sorted(self.firing))
         return [dated_value(alert, webhook.received_at, begun) for alert in webhook.alerts]
 
     def _board(self, alerts: Sequence[AlertValue], at: datetime) -> Board:
-        holding = {id(self.known[key].live) for key in self.firing}
-        self._live = [live for live in self._live if id(live) in holding or self._lingers(live, at)]
+        self._live = [live for live in self._live if self._holds[live.pk] or self._lingers(live, at)]
         keys = [(alert.fingerprint, alert.starts_at) for alert in alerts]
         known = {key: self.known[key] for key in keys if key in self.known}
         starts = {print_: self._begun(print_, at) for print_, _ in keys}
@@ -67,10 +72,9 @@ class Replay(Replayed):
 
     def _judge(self, alerts: Sequence[AlertValue]) -> boards.Quiet:
         batch = [alert.labels for alert in alerts if alert.status == "firing"]
-        sources: list[Labels] = [*batch, *(alert.labels for alert in self.firing.values())]
 
         def firing(_rule: InhibitionRule) -> Iterable[Labels]:
-            return sources
+            return [*batch, *(alert.labels for alert in self.firing.values())]
 
         return lambda labels, moment: why_quiet(labels, moment, self.rules, firing)
 
@@ -83,6 +87,7 @@ class Replay(Replayed):
         for _, live, item in board.joined:
             told = self.incidents[live.pk]
             told.placed.append(item)
+            self._holds[live.pk] += 1
             told.reason = told.reason or item.reason
         for child, parent in board.adopted:
             self.incidents[child.pk].under = self.incidents[parent.pk].reason
@@ -98,6 +103,7 @@ class Replay(Replayed):
             self.firing.pop(key, None)
             if live := board.known[key].live:
                 self._over[live.pk][key[0]] = at
+                self._holds[live.pk] -= 1
         self.known |= board.known
 
 

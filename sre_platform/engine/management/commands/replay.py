@@ -1,4 +1,5 @@
 import json
+import math
 import sys
 from argparse import RawDescriptionHelpFormatter
 from pathlib import Path
@@ -73,8 +74,13 @@ def _show(console: Console, found: Replayed, whence: str) -> None:
     console.print(f"What depends on what comes from {escape(whence)}.")
     if report["noise_reduction"] is not None:
         by_alert, by_webhook = report["noise_reduction"], report["noise_reduction_webhooks"]
-        said = f"{report['visible']} incidents to look at: {by_alert:.0%} less than alerts, {by_webhook:.0%} less"
+        said = f"{report['visible']} incidents to look at: {_percent(by_alert)} less than alerts, {_percent(by_webhook)} less"
         console.print(f"[bold green]{said} than webhooks.[/]")
+
+
+def _percent(share: float) -> str:
+    """Rounded down: a hundred is promised only when nothing is left to look at."""
+    return f"{math.floor(share * 100)}%"
 
 
 def _line(told: Told) -> str:
