@@ -18,7 +18,7 @@ from sre_platform.intake.receive import SOURCES
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Malformed, Unknown
 
-BATCH, BATCH_BYTES = 100, 4 * 1024 * 1024  # one transaction: large enough to be cheap, short enough to wait for
+BATCH, BATCH_BYTES = 100, 512 * 1024  # one transaction: large enough to be cheap, short enough to wait for
 AT_ONCE = 400  # rows in one statement
 QUIET_LENGTH = 300
 SPELLED_OUT = 3  # a delivery with more alerts has its fates counted; the ledger has each
