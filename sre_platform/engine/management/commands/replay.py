@@ -74,8 +74,8 @@ def _show(console: Console, found: Replayed, whence: str) -> None:
     console.print(f"What depends on what comes from {escape(whence)}.")
     if report["noise_reduction"] is not None:
         by_alert, by_webhook = report["noise_reduction"], report["noise_reduction_webhooks"]
-        said = f"{report['visible']} incidents to look at: {_percent(by_alert)} less than alerts, {_percent(by_webhook)} less"
-        console.print(f"[bold green]{said} than webhooks.[/]")
+        said = f"{_percent(by_alert)} less than alerts, {_percent(by_webhook)} less than webhooks"
+        console.print(f"[bold green]{report['visible']} incidents to look at: {said}.[/]")
 
 
 def _percent(share: float) -> str:
