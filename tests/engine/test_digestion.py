@@ -2,7 +2,7 @@ from contextlib import contextmanager
 from threading import Thread
 
 import pytest
-from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -90,10 +90,10 @@ def test_digesting_is_all_or_nothing():
 
     def full(execute, sql, *args):
         if sql.startswith("UPDATE") and "fate" in sql:
-            raise DatabaseError("database or disk is full")
+            raise OperationalError("database or disk is full")
         return execute(sql, *args)
 
-    with connection.execute_wrapper(full), pytest.raises(DatabaseError):
+    with connection.execute_wrapper(full), pytest.raises(OperationalError):
         digest()
     assert not Alert.objects.exists()
     assert not Incident.objects.exists()
@@ -107,6 +107,24 @@ def test_a_stored_delivery_that_can_never_be_read_is_put_aside_and_not_tried_for
     assert digest().incidents == []
     stored = Delivery.objects.get()
     assert (stored.state, stored.fate[:27]) == ("rejected", "There is no source 'nagios'")
+
+
+def test_one_poisonous_delivery_is_put_aside_and_holds_up_no_other():
+    for name in ("Good", "Bad", "Fine"):
+        receive("alertmanager", body(alert(name, name.lower())))
+
+    def poisoned(execute, sql, params, *args):
+        if sql.startswith('INSERT INTO "intake_alert"') and "Bad" in str(params):
+            raise DataError("value too long")
+        return execute(sql, params, *args)
+
+    with connection.execute_wrapper(poisoned):
+        while digest().deliveries:
+            pass
+    good, bad, fine = Delivery.objects.order_by("pk")
+    assert (good.state, bad.state, fine.state) == ("digested", "rejected", "digested")
+    assert bad.fate == "It could not be digested: DataError: value too long"
+    assert set(Incident.objects.values_list("key", flat=True)) == {"good", "fine"}
 
 
 def test_the_same_alert_again_is_the_same_row_and_incident():
