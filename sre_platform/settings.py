@@ -18,13 +18,14 @@ for _name, _value in read_env_file(Path(env.get("SRE_ENV_FILE", SRE_DATA / "run"
 SRE_BASE_URL = env.get("SRE_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
 SRE_REDIS_URL = env.get("SRE_REDIS_URL", "redis://127.0.0.1:6379/0")
 SRE_PROMETHEUS_URL = env.get("SRE_PROMETHEUS_URL", "")
+SRE_ALERTMANAGER_URLS = [url for part in env.get("SRE_ALERTMANAGER_URL", "").split(",") if (url := part.strip())]
+SRE_ALERTMANAGER_RECEIVERS = {name for name in env.get("SRE_ALERTMANAGER_RECEIVER", "").split(",") if name}
 SRE_SUPERVISOR_URL = env.get("SRE_SUPERVISOR_URL", "")
 SRE_LEASE_S = float(env.get("SRE_LEASE_S", "30"))
 SRE_MAX_WEBHOOK_BYTES = int(env.get("SRE_MAX_WEBHOOK_BYTES", str(1024 * 1024)))
 SRE_MAX_PENDING = int(env.get("SRE_MAX_PENDING", "20000"))
 SRE_TICKET_SYSTEMS = env.get("SRE_TICKET_SYSTEMS", "local").split(",")
 SRE_LOG_LEVEL = env.get("SRE_LOG_LEVEL", "INFO")
-SRE_ALERTMANAGER_URL = env.get("SRE_ALERTMANAGER_URL", "").rstrip("/")
 SRE_ALARM_URL = env.get("SRE_ALARM_URL", "")
 SRE_ALARM_TOKEN = env.get("SRE_ALARM_TOKEN", "")
 SRE_ALARM_ALERTMANAGER_URL = env.get("SRE_ALARM_ALERTMANAGER_URL", "").rstrip("/")
@@ -148,6 +149,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_BEAT_SCHEDULE_FILENAME = str(SRE_DATA / "run" / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "sre_platform.engine.tasks.sweep", "schedule": 1.0, "options": {"expires": 5}},
+    "reconcile": {
+        "task": "sre_platform.engine.tasks.reconcile_alerts",
+        "schedule": 15.0,
+        "options": {"expires": 10},
+    },
 }
 
 LOGGING_CONFIG = "sre_platform.engine.logs.configure"

@@ -108,6 +108,7 @@ class Stack:
                 "SRE_BASE_URL": self.url("WEB"),
                 "SRE_REDIS_URL": self.redis_url,
                 "SRE_PROMETHEUS_URL": self.url("PROMETHEUS") if self.alerting == "prometheus" else "",
+                "SRE_ALERTMANAGER_URL": self.url("ALERTMANAGER") if self.alerting == "prometheus" else "",
                 "SRE_SUPERVISOR_URL": f"http://sre:{password}@127.0.0.1:{self.ports['SUPERVISOR']}",
             }
         )

@@ -123,8 +123,9 @@ def workers() -> Check:
 
 
 def alertmanager() -> Check | None:
-    """Whether the Alertmanager answers, where one is configured."""
-    return _ready("alertmanager", settings.SRE_ALERTMANAGER_URL, "SRE_ALERTMANAGER_URL")
+    """Whether the Alertmanagers answer, where some are configured: the first that does not, else the last."""
+    answers = [_ready("alertmanager", url, "SRE_ALERTMANAGER_URL") for url in settings.SRE_ALERTMANAGER_URLS]
+    return next((answer for answer in answers if answer and not answer.ok), answers[-1] if answers else None)
 
 
 def prometheus() -> Check | None:

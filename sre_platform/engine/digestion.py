@@ -10,7 +10,7 @@ from django.db import transaction
 
 from sre_platform.catalog.models import dependencies
 from sre_platform.clients import metrics
-from sre_platform.incidents import correlate
+from sre_platform.incidents import correlate, quieting
 from sre_platform.incidents.board import Board, Key, Placed
 from sre_platform.intake import ledger
 from sre_platform.intake.ledger import Entry, Read
@@ -46,9 +46,9 @@ def _digest(batch: Sequence[Read]) -> Digested:
     values = [value for item in batch for value in item.alerts]
     rows = ledger.known_alerts((value.fingerprint, value.starts_at) for value in values)
     began = min(item.delivery.received_at for item in batch)
-    board = correlate.set_up(values, began, dependencies(), rows)
+    board = correlate.set_up(values, began, dependencies(), rows, quieting.judge(began, values))
     placed = [[board.take(value, item.delivery.received_at) for value in item.alerts] for item in batch]
-    arrived = {(v.fingerprint, v.starts_at): item.delivery.received_at for item in reversed(batch) for v in item.alerts}
+    arrived = {(v.fingerprint, v.starts_at): item.delivery for item in reversed(batch) for v in item.alerts}
     ids = _ids(rows) | ledger.write_alerts(
         {key: (value, arrived[key]) for key, value in board.fresh.items()}, board.ended, board.quieted
     )
@@ -79,7 +79,7 @@ def reconsider(older_than: timedelta) -> Digested:
         return Digested()
     values = [row.as_value() for row in waiting]
     rows = {(row.fingerprint, row.starts_at): row for row in waiting}
-    board = correlate.set_up(values, now(), dependencies(), rows)
+    board = correlate.set_up(values, now(), dependencies(), rows, quieting.judge(now(), values))
     placed = [board.take(value, now()) for value in values]
     ledger.write_alerts({}, {}, board.quieted)
     digested = _write(board, _ids(rows), 0)

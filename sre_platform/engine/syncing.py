@@ -1,4 +1,4 @@
-"""Files into the database: playbooks, and a catalog file with services, alert rules and policies.
+"""Files into the database: playbooks, and a catalog file with services, rules, policies and windows.
 
 What a file says replaces the row of the same name; what no file names is left alone. A bad file changes nothing.
 """
@@ -18,6 +18,7 @@ from sre_platform.catalog.models import Service
 from sre_platform.detection.models import AlertRule
 from sre_platform.diagnosis.investigate import COLLECTORS, RULES
 from sre_platform.guardrails.models import RemediationPolicy
+from sre_platform.incidents.models import InhibitionRule, MaintenanceWindow
 from sre_platform.kernel.errors import Malformed, Unknown
 from sre_platform.kernel.registry import Registry
 from sre_platform.playbook import library
@@ -80,12 +81,14 @@ def _sync_playbook(text: str, source: str, seen: dict[str, str]) -> str:
 
 
 class CatalogFile(BaseModel):
-    """The three lists of a catalog file; each entry holds the fields of its model."""
+    """The lists of a catalog file; each entry holds the fields of its model."""
 
     model_config = ConfigDict(extra="forbid")
     services: list[dict[str, Any]] = []
     alert_rules: list[dict[str, Any]] = []
     policies: list[dict[str, Any]] = []
+    maintenance_windows: list[dict[str, Any]] = []
+    inhibition_rules: list[dict[str, Any]] = []
 
 
 @transaction.atomic
@@ -104,8 +107,11 @@ def sync_catalog(path: Path, variables: Mapping[str, str] = os.environ) -> list[
         (Service, ("name",), document.services),
         (AlertRule, ("name", "service"), document.alert_rules),
         (RemediationPolicy, ("name",), document.policies),
+        (MaintenanceWindow, ("name",), document.maintenance_windows),
+        (InhibitionRule, ("name",), document.inhibition_rules),
     ]
-    return [_sync_rows(path, model, key, entries) for model, key, entries in kinds]
+    asked = [kind for kind in kinds if kind[2] or kind[0] not in (MaintenanceWindow, InhibitionRule)]
+    return [_sync_rows(path, model, key, entries) for model, key, entries in asked]
 
 
 def _expand(value: Any, path: Path, variables: Mapping[str, str]) -> Any:
@@ -135,7 +141,7 @@ def _sync_rows(path: Path, model: type[models.Model], key: Sequence[str], entrie
 
 def _write(path: Path, row: models.Model, entry: Mapping[str, Any]) -> bool:
     """Bring a row to what the file says; False when it is so already."""
-    if row.pk and all(getattr(row, name) == value for name, value in entry.items()):
+    if row.pk and all(_is_so(row, name, value) for name, value in entry.items()):
         return False
     for name, value in entry.items():
         setattr(row, name, value)
@@ -147,3 +153,11 @@ def _write(path: Path, row: models.Model, entry: Mapping[str, Any]) -> bool:
         raise Malformed(f"{path}: {row._meta.verbose_name} {entry.get('name')}: {error.messages[0]}") from error
     row.save()
     return True
+
+
+def _is_so(row: models.Model, name: str, value: Any) -> bool:
+    try:
+        field: Any = row._meta.get_field(name)
+        return bool(getattr(row, name) == field.to_python(value))
+    except ValidationError:
+        return False

@@ -8,11 +8,12 @@ from time import monotonic
 
 import structlog
 from celery import Task
+from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from sre_platform.celery import app
-from sre_platform.engine import digestion, heartbeats, line, tracing
+from sre_platform.engine import digestion, heartbeats, line, reconcile, tracing
 from sre_platform.incidents import record
 from sre_platform.intake.receive import backlog
 from sre_platform.kernel.clock import now
@@ -68,6 +69,12 @@ def sweep() -> None:
         ring(advance, incident_id)
     ring_tickets()
     heartbeats.beat("sweep")
+
+
+@app.task
+def reconcile_alerts() -> None:
+    """Find what was lost on the way from the Alertmanagers; the sweep rings for what it mends."""
+    reconcile.look(settings.SRE_ALERTMANAGER_URLS)
 
 
 def ring_tickets() -> None:

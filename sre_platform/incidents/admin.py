@@ -1,8 +1,19 @@
-from django.contrib import admin
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.urls import reverse
 
-from sre_platform.incidents.models import Incident, IncidentAlert, TimelineEntry
-from sre_platform.playbook.admin import ReadOnly
+from sre_platform.incidents.models import (
+    Incident,
+    IncidentAlert,
+    InhibitionRule,
+    MaintenanceWindow,
+    Silence,
+    TimelineEntry,
+)
+from sre_platform.playbook.admin import Kept, ReadOnly
 
 
 class _Members(admin.TabularInline):
@@ -38,3 +49,45 @@ class TimelineEntryAdmin(ReadOnly):
     list_select_related = ["incident"]
     search_fields = ["reason", "incident__title"]
     date_hierarchy = "at"
+
+
+@admin.register(Silence)
+class SilenceAdmin(Kept):
+    """Whoever makes a silence is written down with it. It is never changed, only ended: others have it as well."""
+
+    list_display = ["__str__", "matchers", "starts_at", "ends_at", "by", "origin", "expired"]
+    list_filter = ["expired", "origin"]
+    search_fields = ["comment", "by", "matchers"]
+    date_hierarchy = "ends_at"
+    readonly_fields = ["origin", "external_id", "posted"]
+    actions = ["expire"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Silence | None = None) -> bool:
+        return obj is None and super().has_change_permission(request, obj)
+
+    def get_exclude(self, _request: HttpRequest, obj: Silence | None = None) -> list[str]:
+        return [] if obj else ["by", "expired"]
+
+    def save_model(self, request: HttpRequest, obj: Silence, form: Any, change: bool) -> None:
+        obj.by = request.user.get_username()
+        super().save_model(request, obj, form, change)
+
+    @admin.action(description="End it now, here and at every Alertmanager", permissions=["change"])
+    def expire(self, request: HttpRequest, rows: QuerySet[Silence]) -> None:
+        messages.info(request, f"{rows.update(expired=True)} ended.")
+
+
+@admin.register(MaintenanceWindow)
+class MaintenanceWindowAdmin(admin.ModelAdmin):
+    list_display = ["name", "matchers", "first_start", "duration_s", "rrule", "timezone", "enabled"]
+    list_editable = ["enabled"]
+    list_filter = ["enabled"]
+    search_fields = ["name", "matchers"]
+
+
+@admin.register(InhibitionRule)
+class InhibitionRuleAdmin(admin.ModelAdmin):
+    list_display = ["name", "source", "target", "equal", "enabled"]
+    list_editable = ["enabled"]
+    list_filter = ["enabled"]
+    search_fields = ["name", "source", "target"]

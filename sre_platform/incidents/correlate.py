@@ -31,7 +31,7 @@ def set_up(
     at: datetime,
     topology: Topology,
     rows: Mapping[Key, Alert],
-    quiet: boards.Quiet = boards.nothing_is_quiet,
+    quiet: boards.Quiet,
 ) -> Board:
     """The board for a batch that began to arrive ``at`` this moment; ``rows`` are the occurrences seen before."""
     live = {incident.pk: incident for incident in _live(_topics(alerts, topology), at)}

@@ -1,9 +1,14 @@
-"""Incidents, the alerts they gathered, and what happened to them, in an append-only chain."""
+"""Incidents, the alerts they gathered, what happened to them in an append-only chain, and what keeps alerts quiet."""
 
+import uuid
+
+from django.core.exceptions import ValidationError
 from django.db import models
 
+from sre_platform.incidents import quiet
 from sre_platform.incidents.domain import ENDED, State
 from sre_platform.intake.models import Alert
+from sre_platform.kernel.errors import Malformed
 
 
 class Incident(models.Model):
@@ -83,3 +88,106 @@ class TimelineEntry(models.Model):
     class Meta:
         ordering = ["seq"]
         constraints = [models.UniqueConstraint(fields=["incident", "seq"], name="timeline_seq_once")]
+
+
+MATCHERS_HELP = 'A list of conditions that all have to hold: ["alertname=\\"DiskFull\\"", "env=~\\"prod.*\\""]'
+
+
+class _Rule(models.Model):
+    """A row that is a value of ``quiet``; whatever is wrong with it is one clear sentence."""
+
+    class Meta:
+        abstract = True
+
+    def as_value(self) -> object:
+        raise NotImplementedError
+
+    def clean(self) -> None:
+        try:
+            self.as_value()
+        except Malformed as error:
+            raise ValidationError(str(error)) from error
+        except (TypeError, ValueError, AttributeError):
+            return  # a field that is missing or of a wrong kind: that field says so itself
+
+
+class Silence(_Rule):
+    """Alerts that match are quiet for a while. Made here, and posted to every Alertmanager, or mirrored from one."""
+
+    key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    matchers = models.JSONField(help_text=MATCHERS_HELP)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    comment = models.CharField(max_length=500, blank=True)
+    by = models.CharField(max_length=150, blank=True)
+    origin = models.CharField(max_length=300, blank=True, editable=False, help_text="The Alertmanager it comes from.")
+    external_id = models.CharField(max_length=100, blank=True, editable=False, help_text="Its id there.")
+    posted = models.JSONField(default=dict, editable=False, help_text="Its id at each Alertmanager it was posted to.")
+    expired = models.BooleanField(default=False, help_text="It ends now, here and at every Alertmanager.")
+
+    class Meta:
+        ordering = ["-ends_at", "-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["origin", "external_id"], condition=~models.Q(origin=""), name="silence_mirrored_once"
+            )
+        ]
+        indexes = [models.Index(fields=["ends_at"], condition=models.Q(expired=False), name="silence_in_force")]
+
+    def __str__(self) -> str:
+        return f"silence {self.pk}: {self.comment}"
+
+    def as_value(self) -> quiet.Silence:
+        """This row as a value. Raises Malformed."""
+        matchers = quiet.parse_matchers(self.matchers)
+        return quiet.Silence(str(self.pk), matchers, self.starts_at, self.ends_at, self.comment, self.by)
+
+
+class MaintenanceWindow(_Rule):
+    """Alerts that match are quiet at planned times."""
+
+    name = models.SlugField(max_length=100, unique=True)
+    matchers = models.JSONField(help_text=MATCHERS_HELP)
+    first_start = models.DateTimeField(help_text="With its UTC offset.")
+    duration_s = models.FloatField(help_text="Seconds.")
+    rrule = models.CharField(
+        "recurrence", max_length=500, blank=True, help_text="RFC 5545: FREQ=WEEKLY;BYDAY=SU. Empty: once."
+    )
+    timezone = models.CharField(max_length=60, default="UTC", help_text="Whose wall clock it follows: Europe/Berlin.")
+    enabled = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def as_value(self) -> quiet.MaintenanceWindow:
+        """This row as a value. Raises Malformed."""
+        matchers = quiet.parse_matchers(self.matchers)
+        return quiet.MaintenanceWindow(
+            self.name, matchers, self.first_start, self.duration_s, self.rrule, self.timezone
+        )
+
+
+class InhibitionRule(_Rule):
+    """While an alert fires that matches ``source``, those that match ``target`` are quiet."""
+
+    name = models.SlugField(max_length=100, unique=True)
+    source = models.JSONField(help_text=MATCHERS_HELP)
+    target = models.JSONField(help_text=MATCHERS_HELP)
+    equal = models.JSONField(default=list, blank=True, help_text='Labels in which both agree: ["cluster"]')
+    enabled = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def as_value(self) -> quiet.InhibitionRule:
+        """This row as a value. Raises Malformed."""
+        if not isinstance(self.equal, list) or not all(isinstance(name, str) for name in self.equal):
+            raise Malformed("What has to be equal is a list of labels' names.")
+        source, target = quiet.parse_matchers(self.source), quiet.parse_matchers(self.target)
+        return quiet.InhibitionRule(self.name, source, target, tuple(self.equal))

@@ -121,10 +121,10 @@ def starts_since(fingerprints: Iterable[str], since: datetime) -> dict[str, int]
 
 
 def write_alerts(
-    fresh: Mapping[Key, tuple[AlertValue, datetime]], ended: Mapping[Key, AlertValue], quieted: Mapping[Key, str]
+    fresh: Mapping[Key, tuple[AlertValue, Delivery]], ended: Mapping[Key, AlertValue], quieted: Mapping[Key, str]
 ) -> dict[Key, int]:
-    """Write new occurrences, with the moment of their arrival, and what is over or quiet; returns the new rows' ids."""
-    rows = [_row(value, at, ended.get(key)) for key, (value, at) in fresh.items()]
+    """Write new occurrences, each with its delivery, and what is over or quiet; returns the new rows' ids."""
+    rows = [_row(value, delivery, ended.get(key)) for key, (value, delivery) in fresh.items()]
     _hush(known_alerts(key for key in quieted if key not in fresh), quieted)
     for row in rows:
         row.quiet = quieted.get((row.fingerprint, row.starts_at), "")[:QUIET_LENGTH]
@@ -149,7 +149,7 @@ def quiet_alerts(looked_at_before: datetime) -> list[Alert]:
     return list(rows.order_by("looked_at")[:AT_ONCE])
 
 
-def _row(value: AlertValue, at: datetime, end: AlertValue | None) -> Alert:
+def _row(value: AlertValue, delivery: Delivery, end: AlertValue | None) -> Alert:
     over = end or (value if value.status == "resolved" else None)
     return Alert(
         fingerprint=value.fingerprint,
@@ -161,7 +161,8 @@ def _row(value: AlertValue, at: datetime, end: AlertValue | None) -> Alert:
         labels=dict(value.labels),
         annotations=dict(value.annotations),
         generator_url=value.generator_url,
-        received_at=at,
+        source=delivery.source,
+        received_at=delivery.received_at,
     )
 
 

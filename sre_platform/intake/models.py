@@ -76,9 +76,14 @@ class Alert(models.Model):
     labels = models.JSONField()
     annotations = models.JSONField()
     generator_url = models.TextField(blank=True)
+    source = models.CharField(max_length=40, blank=True, help_text="Where it was first delivered from.")
     received_at = models.DateTimeField(default=now, help_text="When it was first delivered.")
     quiet = models.CharField(max_length=300, blank=True, help_text="Why no incident is about it while it fires.")
     looked_at = models.DateTimeField(null=True, help_text="When it was last found to be quiet.")
+
+    missing_since = models.DateTimeField(
+        null=True, help_text="Since when no Alertmanager has it, though it fires here; empty: it is there."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["fingerprint", "starts_at"], name="alert_once")]
@@ -125,3 +130,10 @@ class Turn(models.Model):
     """Whose turn it is to digest: the row is locked by whoever does, so that no two alerts are placed at once."""
 
     name = models.CharField(max_length=40, primary_key=True)
+
+
+class Reconciliation(models.Model):
+    """The one row that lets only one process at a time compare notes with the Alertmanagers."""
+
+    next_at = models.DateTimeField(help_text="When the next look may begin.")
+    mended = models.JSONField(default=list, help_text="The deliveries that the last look made.")

@@ -11,6 +11,7 @@ from typing import Literal
 
 from sre_platform.kernel.comparison import COMPARISONS
 from sre_platform.kernel.errors import Malformed
+from sre_platform.kernel.re2 import NOT_RE2
 from sre_platform.kernel.sli import Kind, Sli
 
 Op = Literal[">", "<", ">=", "<="]
@@ -18,8 +19,6 @@ Op = Literal[">", "<", ">=", "<="]
 # https://prometheus.io/docs/concepts/data_model/#metric-names-and-labels
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-# Prometheus' RE2 has no look-around, no back-references, no atomic groups and no possessive repeats; Python has.
-_NOT_RE2 = re.compile(r"(?<!\\)(?:\\\\)*(?:\(\?(?!:|[imsU-]+[):]|P<)|\\[1-9]|[*+?}]\+|\\Z)")
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -84,7 +83,7 @@ def _check_matcher(name: str, wanted: str) -> None:
     check_label_name(name)
     if not wanted.startswith("~"):
         return
-    if _NOT_RE2.search(wanted):
+    if NOT_RE2.search(wanted):
         raise Malformed(f"The regular expression {wanted[1:]!r} for {name} uses what Prometheus (RE2) does not have.")
     try:
         re.compile(wanted[1:])

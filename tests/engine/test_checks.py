@@ -129,17 +129,31 @@ def test_a_broker_that_accepts_and_never_answers_is_told_within_two_seconds(sett
     assert monotonic() - began < 4
 
 
-@pytest.mark.parametrize("name", ["alertmanager", "prometheus"])
-def test_what_is_configured_is_asked_whether_it_is_ready(settings, name):
-    look, setting = getattr(checks, name), f"SRE_{name.upper()}_URL"
-    setattr(settings, setting, "")
+@pytest.mark.parametrize(
+    ("name", "setting", "as_setting"),
+    [
+        ("alertmanager", "SRE_ALERTMANAGER_URLS", lambda url: [url] if url else []),
+        ("prometheus", "SRE_PROMETHEUS_URL", str),
+    ],
+)
+def test_what_is_configured_is_asked_whether_it_is_ready(settings, name, setting, as_setting):
+    look = getattr(checks, name)
+    setattr(settings, setting, as_setting(""))
     assert look() is None
     with serving(Answer()) as wire:
-        setattr(settings, setting, wire.url)
+        setattr(settings, setting, as_setting(wire.url))
         assert look().ok
         assert wire.calls[0].path == "/-/ready"
-    setattr(settings, setting, "http://127.0.0.1:1")
+    setattr(settings, setting, as_setting("http://127.0.0.1:1"))
     assert look().ok is False
+
+
+def test_one_alertmanager_of_several_that_is_away_is_named(settings):
+    with serving(Answer()) as wire:
+        settings.SRE_ALERTMANAGER_URLS = [wire.url, "http://127.0.0.1:1", wire.url]
+        found = checks.alertmanager()
+    assert found.ok is False
+    assert "127.0.0.1:1" in found.says
 
 
 def test_a_delivery_is_late_after_30_seconds(rows):

@@ -72,7 +72,7 @@ def test_an_alert_opens_an_incident_that_is_due_at_once():
         Alert.objects.get().starts_at,
         delivery.received_at,
     )
-    assert (opened.data["alert"], opened.data["starts_at"]) == ("HighErrorRatio", "2026-11-21T12:19:52.123456+00:00")
+    assert (opened.data["alert"], opened.data["starts_at"]) == ("HighErrorRatio", "2026-11-21T12:19:52.123000+00:00")
 
 
 def test_a_delivery_digested_twice_changes_nothing():

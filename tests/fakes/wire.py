@@ -58,7 +58,8 @@ class Wire:
                 self.say(wire.answer(call))
 
             def say(self, answer: Answer) -> None:
-                self.send_response(answer.status)
+                say = self.send_response_only if "Date" in answer.headers else self.send_response
+                say(answer.status)
                 for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
@@ -69,7 +70,7 @@ class Wire:
                     if answer.drip and wire._stopping.wait(answer.drip):
                         return
 
-            do_GET = do_POST = do_PUT = do_PATCH = answer  # noqa: N815
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815
 
             def handle(self) -> None:
                 with suppress(OSError):  # the client has hung up, which some tests make it do

@@ -31,7 +31,7 @@ def test_every_field_is_read():
         status="firing",
         labels={"alertname": "HighErrorRatio", "service": "payments", "severity": "critical"},
         annotations={"summary": "HighErrorRatio on payments"},
-        starts_at=datetime(2026, 11, 21, 12, 19, 52, 123456, tzinfo=UTC),
+        starts_at=datetime(2026, 11, 21, 12, 19, 52, 123000, tzinfo=UTC),
         ends_at=None,
         generator_url="http://prometheus:9090/graph?g0.expr=up&g0.tab=1",
     )

@@ -20,6 +20,7 @@ OURS = [model for model in admin.site._registry if model.__module__.startswith("
 TERMS = {"source": "*", "mapping": "{}", "hmac_header": "X-Hub-Signature-256"}
 MAPPING = {"starts_at": "since", "constants": {"alertname": "A"}}
 EDITED = {"Service", "Change", "AlertRule", "PlaybookVersion", "IntakeToken", "RemediationPolicy", "KillSwitch"}
+EDITED |= {"Silence", "MaintenanceWindow", "InhibitionRule"}
 
 
 def url(model, page: str, *args) -> str:

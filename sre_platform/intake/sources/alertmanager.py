@@ -4,6 +4,7 @@ Source of the format: https://prometheus.io/docs/alerting/latest/configuration/#
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -40,6 +41,12 @@ class Alertmanager:
         document = read_json_object(body)
         refuse_version(document, "4", "Alertmanager's")
         try:
-            return [alert.value() for alert in _Body.model_validate(document).alerts]
+            return [_value(alert) for alert in _Body.model_validate(document).alerts]
         except ValidationError as error:
             raise Malformed(sentence(error, "Alertmanager's webhook body")) from error
+
+
+def _value(alert: WireAlert) -> AlertValue:
+    """The webhook has nanoseconds and the API has milliseconds: cut, so that one occurrence has one start."""
+    value = alert.value()
+    return replace(value, starts_at=value.starts_at.replace(microsecond=value.starts_at.microsecond // 1000 * 1000))
