@@ -18,7 +18,7 @@ from tests.fakes.wire import Answer, Call, serving
 
 CHAINS, SINGLES, GUARDED = 2, 3, 1  # so few that never ten have incidents at once: that would be a storm
 GOOD, BAD = "v1", "v2"
-SLOW_S = 0.15  # the longest that the supervisor takes before an effect, and again before it answers
+SLOW_S = 0.2  # the longest that the supervisor takes before an effect, and again before it answers
 ACTS = ("startProcess", "stopProcess")
 FAILS = 0.02  # of all questions to it: the next act gets no answer, having been done or not
 
