@@ -24,7 +24,6 @@ FIRST_RETRY_S, LONGEST_RETRY_S = 0.05, 1.0
 PERSON_COMES_AFTER_S = 7.0
 REST_S = 6.0  # a service is left alone after a fault, longer than a lease: who takes over then finds it as it was left
 REPEATED = 40  # the last bodies of a sender, of which one is sent again now and then
-LEFT_FIRING = 0.2  # the share of the last alerts that never resolve
 FAULTS = ("killed", "killed", "release", "release", "cursed", "mystery")
 ALERTS, CHANGES = "/hooks/alertmanager", "/hooks/changes"
 
@@ -80,6 +79,7 @@ class Sender(threading.Thread):
         self.open: dict[str, Episode] = {}
         self.sent: list[bytes] = []
         self.rests_until: dict[str, float] = {}
+        self.left_firing = 0.0  # the share of its last alerts that never resolve
         self.calm, self.over = threading.Event(), threading.Event()
 
     def run(self) -> None:
@@ -88,7 +88,7 @@ class Sender(threading.Thread):
             self._tick()
         for episode in list(self.open.values()):
             self.world.heal(episode.service)
-            if self.rng.random() > LEFT_FIRING:
+            if self.rng.random() >= self.left_firing:
                 self._end(episode)
 
     def _tick(self) -> None:
@@ -206,9 +206,10 @@ class Load:
         for sender in self.senders:
             sender.start()
 
-    def calm(self) -> None:
-        """No more faults: each sender tells how it ended, and that is all."""
+    def calm(self, left_firing: float) -> None:
+        """No more faults: each sender tells how it ended, but for that share of alerts, and that is all."""
         for sender in self.senders:
+            sender.left_firing = left_firing
             sender.calm.set()
 
     def busy(self) -> bool:

@@ -36,6 +36,10 @@ from tests.torture.world import SLOW_S, World
 SENDERS = 3
 WARM_UP_S = 2.0
 SETTLED_WITHIN_S = 120.0
+LONG, LEFT_FIRING = (
+    10,
+    0.2,
+)  # in a run of so many rounds that share fires on: its causes are looked for in vain for 20 s
 TWO_AT_ONCE = 0.25  # of all rounds, in which a second part dies before the first one is back
 Say = Callable[[str], None]
 
@@ -75,7 +79,7 @@ def torture(
     it.rest(WARM_UP_S)
     kills = rounds_of_kills(it, world, rounds, rng, say)
     say("everything runs; waiting for the dust to settle")
-    load.calm()
+    load.calm(LEFT_FIRING if rounds >= LONG else 0.0)
     settled_s = settle(it, load)
     kept = promises.check(journal.entries, world.supervisor.done, world.hands)
     if not load.finish():
