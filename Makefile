@@ -27,8 +27,8 @@ test-postgres: .venv/dev .venv/lab ## run what is sensitive to the database on a
 torture: .venv/dev .venv/lab ## kill real processes under load and count what is lost: ROUNDS=20 SEED=1 DATABASE=both
 	@$(BIN)/python -m tests.torture $(or $(ROUNDS),20) --seed $(or $(SEED),1) --database $(or $(DATABASE),both) $(if $(JSON),--json)
 
-bench: .venv/dev .venv/lab ## how fast the loop is: ROUNDS=10 drills against the real stack, into var/bench.json
-	@$(BIN)/python -m tests.benchmarks.drills $(or $(ROUNDS),10)
+bench: .venv/dev .venv/lab ## how fast intake and loop are, into var/bench.json; ROUNDS=10 drills, ONLY=accepted,storm,drills,... some of it
+	@$(BIN)/python -m tests.benchmarks --rounds $(or $(ROUNDS),10) $(if $(ONLY),--only $(ONLY))
 
 check: .venv/dev ## lint, types, layers
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache

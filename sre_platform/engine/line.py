@@ -111,10 +111,13 @@ def decide(work: Work) -> Move | Wait:
     return Move(Event.REFUSED, "No playbook has another action that makes sense here.", {"skipped": skipped})
 
 
-def await_approval(work: Work) -> Move:
-    """Nobody has decided: the alerts are gone, or the time is over."""
+def await_approval(work: Work) -> Move | Wait:
+    """Nobody has decided: the alerts are gone, or the time is over, or it was woken by an alert that comes and goes."""
     if all_clear(work.incident.pk):
         return Move(Event.ALERTS_CLEARED, "All alerts resolved before anybody approved.")
+    left_s = (work.asked_at() + timedelta(seconds=APPROVAL_EXPIRES_S) - now()).total_seconds()
+    if left_s > 0:
+        return Wait(left_s)
     return Move(Event.REJECTED, f"Nobody approved within {APPROVAL_EXPIRES_S / 60:.0f} minutes.")
 
 

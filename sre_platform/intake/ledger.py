@@ -18,7 +18,7 @@ from sre_platform.intake.receive import SOURCES
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Malformed, Unknown
 
-BATCH, BATCH_BYTES = 100, 4 * 1024 * 1024  # one transaction: large enough to be cheap, short enough to wait for
+BATCH, BATCH_BYTES = 100, 512 * 1024  # one transaction: large enough to be cheap, short enough to wait for
 AT_ONCE = 400  # rows in one statement
 QUIET_LENGTH = 300
 SPELLED_OUT = 3  # a delivery with more alerts has its fates counted; the ledger has each
@@ -86,13 +86,17 @@ def dated(batch: Sequence[Read]) -> list[Read]:
         return list(batch)
     rows = Alert.objects.filter(fingerprint__in=undated, resolved=False).order_by("starts_at")
     begun = dict(rows.values_list("fingerprint", "starts_at"))
-    return [replace(item, alerts=[_dated(value, item.delivery, begun) for value in item.alerts]) for item in batch]
+    return [
+        replace(item, alerts=[dated_value(value, item.delivery.received_at, begun) for value in item.alerts])
+        for item in batch
+    ]
 
 
-def _dated(value: AlertValue, delivery: Delivery, begun: dict[str, datetime]) -> AlertValue:
+def dated_value(value: AlertValue, received_at: datetime, begun: dict[str, datetime]) -> AlertValue:
+    """The alert with its start filled in. ``begun`` has the open occurrences and is kept up to date."""
     if value.starts_at != UNDATED:
         return value
-    starts_at = begun.pop(value.fingerprint, delivery.received_at)
+    starts_at = begun.pop(value.fingerprint, received_at)
     if value.status == "firing":
         begun[value.fingerprint] = starts_at
     return replace(value, starts_at=starts_at)

@@ -7,6 +7,7 @@ token is sent away before the body is read; a body is read up to its limit and f
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -138,9 +139,29 @@ async def _read(limit: int, receive: Receive) -> bytes:
 
 
 async def _refuse(send: Send, scope: Scope, refused: Refused) -> None:
-    peer = (scope.get("client") or ("",))[0]
-    log.warning("webhook_refused", path=scope["path"], status=refused.status, reason=str(refused), peer=peer)
+    if times := _OVERLOADED.say() if refused.status == 503 else 1:
+        peer = (scope.get("client") or ("",))[0]
+        facts = {"path": scope["path"], "status": refused.status, "reason": str(refused), "peer": peer}
+        log.warning("webhook_refused", **facts, times=times)
     await _answer(send, refused.status, {"error": str(refused)}, refused.headers.items())
+
+
+class Sparing:
+    """Once a second, how often it was said: whoever is overloaded must not be busy with saying so."""
+
+    def __init__(self) -> None:
+        self._said, self._times = -1.0, 0
+
+    def say(self) -> int:
+        """How often it happened since the last line; 0 when this is not the time for another."""
+        self._times += 1
+        if monotonic() - self._said < 1.0:
+            return 0
+        self._said, times, self._times = monotonic(), self._times, 0
+        return times
+
+
+_OVERLOADED = Sparing()
 
 
 async def _answer(send: Send, status: int, content: dict[str, Any], headers: Iterable[tuple[str, str]]) -> None:

@@ -1,5 +1,7 @@
 """Whole stories, from the webhook to the ticket, against a supervisor, a release folder and a metrics page."""
 
+from datetime import timedelta
+
 import pytest
 
 from sre_platform.engine import approvals, line
@@ -172,6 +174,9 @@ def test_nobody_decides_for_ever(shop):
     incident = drive(fire(), State.AWAITING_APPROVAL)
     waits = (incident.due_at - incident.timeline.latest("seq").at).total_seconds()
     assert 14 * 60 < waits <= 15 * 60
+    assert step_on(incident) == State.AWAITING_APPROVAL, "woken too early"
+    assert 14 * 60 < (incident.due_at - now()).total_seconds() <= 15 * 60
+    incident.timeline.filter(to_state=State.AWAITING_APPROVAL).update(at=now() - timedelta(minutes=15))
     drive(incident)
     assert (incident.state, last(incident).reason) == ("escalated", "Nobody approved within 15 minutes.")
 
