@@ -129,6 +129,7 @@ class Installation:
     def victims(self) -> dict[str, Callable[[random.Random], Callable[[], None]]]:
         """What can be done to it, by name; doing it returns how the damage is repaired."""
         kinds = {"web": self._kill_web, "worker": self._kill_worker, "worker's child": self._kill_child}
+        kinds["all workers"] = self._kill_workers
         kinds |= {"beat": self._kill_beat, "redis": self._kill_broker, "redis flushed": self._flush}
         if self.database:
             kinds |= {"postgres": self._kill_database, "postgres backend": self._kill_backend}
@@ -149,6 +150,15 @@ class Installation:
 
     def _kill_worker(self, rng: random.Random) -> Callable[[], None]:
         return self._killed(rng.choice(WORKERS))
+
+    def _kill_workers(self, _rng: random.Random) -> Callable[[], None]:
+        repairs = [self._killed(name) for name in WORKERS]
+
+        def repair() -> None:
+            for one in repairs:
+                one()
+
+        return repair
 
     def _kill_child(self, rng: random.Random) -> Callable[[], None]:
         children = [pid for name in WORKERS for pid in self.parts[name].children()]

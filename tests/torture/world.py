@@ -18,8 +18,9 @@ from tests.fakes.wire import Answer, Call, serving
 
 CHAINS, SINGLES, GUARDED = 2, 3, 1  # so few that never ten have incidents at once: that would be a storm
 GOOD, BAD = "v1", "v2"
-SLOW_S = 0.15  # the longest that the supervisor takes before an effect, and again before it answers
+SLOW_S = 0.2  # the longest that the supervisor takes before an effect, and again before it answers
 ACTS = ("startProcess", "stopProcess")
+FAILS = 0.02  # of all questions to it: the next act gets no answer, having been done or not
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,11 @@ class Supervisor(FakeSupervisor):
         self.done: list[Effect] = []
         self.acting = Event()  # set while somebody has asked for an effect and has no answer yet
         self.lock = RLock()
+
+    def answer(self, call: Call) -> Answer:
+        if self.rng.random() < FAILS:
+            self.fail[self.rng.choice(ACTS)] = self.rng.choice(("die_before", "die_after"))
+        return super().answer(call)
 
     def _effect(self, verb: str, name: str, do: Any) -> bool:
         process = self.processes[name]
