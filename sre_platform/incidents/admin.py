@@ -39,7 +39,7 @@ class IncidentAdmin(ReadOnly):
     search_fields = ["title", "service", "key"]
     date_hierarchy = "opened_at"
 
-    def get_inlines(self, _request: HttpRequest, obj: Incident | None = None) -> list[type[admin.TabularInline]]:
+    def get_inlines(self, request: HttpRequest, obj: Incident | None) -> list[type[admin.options.InlineModelAdmin]]:  # noqa: ARG002
         return [_Members, _Timeline] if obj and obj.alerts <= INLINE_MEMBERS else []
 
     def view_on_site(self, incident: Incident) -> str:

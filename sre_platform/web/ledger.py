@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
@@ -24,17 +25,19 @@ LATER_SHOWN = 500
 BODY_SHOWN = 20_000  # characters
 SENDERS_SHOWN = 100
 LARGEST = 2**63 - 1
+FATES = [("", "any"), *((fate.value, fate.value) for fate in Fate)]
+STATES = [("", "any"), *((state.value, state.value) for state in Delivery.State)]
 
 
 class Ask(forms.Form):
     """What somebody searches for. What is left empty does not matter."""
 
     text = forms.CharField(required=False, max_length=200)
-    fate = forms.ChoiceField(required=False, choices=[("", "any"), *((fate.value, fate.value) for fate in Fate)])
+    fate = forms.ChoiceField(required=False, choices=FATES)
     source = forms.CharField(required=False, max_length=40)
     sender = forms.CharField(required=False, max_length=100)
     incident = forms.IntegerField(required=False, min_value=1, max_value=LARGEST)
-    state = forms.ChoiceField(required=False, choices=[("", "any"), *Delivery.State.choices])
+    state = forms.ChoiceField(required=False, choices=STATES)
     quiet = forms.BooleanField(required=False)
     before = forms.IntegerField(required=False, min_value=1, max_value=LARGEST)
 
@@ -55,8 +58,8 @@ def ledger(request: HttpRequest) -> HttpResponse:
         "terms": terms,
         "before": before,
         "found": find(Wanted(**terms), before) if ask.is_valid() else None,
-        "fates": ask.fields["fate"].choices,
-        "states": ask.fields["state"].choices,
+        "fates": FATES,
+        "states": STATES,
         "sources": SOURCES.names(),
         "senders": IntakeToken.objects.order_by("name").values_list("name", flat=True).distinct()[:SENDERS_SHOWN],
         "search": urlencode(terms),
@@ -83,7 +86,7 @@ def delivery(request: HttpRequest, delivery_id: int) -> HttpResponse:
     return render(request, "delivery.html", context)
 
 
-def _entries(row: Delivery, after: str) -> Sequence[LedgerEntry]:
+def _entries(row: Delivery, after: str) -> QuerySet[LedgerEntry]:
     behind = int(after) if after.isdecimal() and len(after) < len(str(LARGEST)) else 0
     rows = LedgerEntry.objects.filter(delivery=row, pk__gt=behind).select_related("alert")
     return rows.order_by("delivery", "pk")[: ALERTS_SHOWN + 1]

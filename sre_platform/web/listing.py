@@ -84,7 +84,7 @@ def _families(rows: Sequence[Incident]) -> Iterator[Line]:
     number = Window(RowNumber(), partition_by=F("parent"), order_by=[F("opened_at").desc(), F("pk").desc()])
     size = Window(Count("pk"), partition_by=F("parent"))
     children = _rows(Q(parent__in=rows)).annotate(number=number, size=size).filter(number__lte=CHILDREN_SHOWN)
-    below: dict[int, list] = defaultdict(list)
+    below: dict[int | None, list] = defaultdict(list)
     for child in children:
         below[child.parent_id].append(child)
     for row in rows:

@@ -70,7 +70,7 @@ class _Search:
 
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
-        self.about = _of_ledger(wanted) & (_few(wanted) or _of_alert(wanted, "alert__"))
+        self.about = _of_ledger(wanted) & _of_alert(wanted, "alert__") & _few(wanted)
 
     def within(self, low: int, high: int) -> list[int]:
         """The deliveries that fit from ``low`` up to but without ``high``, newest first, one more than a page."""
@@ -128,16 +128,14 @@ def _begins(field: str, text: str) -> Q:
     return Q(**{f"{field}__startswith": text})
 
 
-def _few(wanted: Wanted) -> Q | None:
-    """The alerts that fit by their numbers, when they are few."""
-    if wanted.text:
-        sides = [_begins(field, wanted.text) & _of_alert(Wanted(quiet=wanted.quiet)) for field in ("name", "service")]
-    elif wanted.quiet:
-        sides = [_of_alert(wanted)]
-    else:
-        return None
-    keys = {key for side in sides for key in _keys(Alert.objects.filter(side))}
-    return Q(alert__in=sorted(keys)) if len(keys) <= FEW_ALERTS else None
+def _few(wanted: Wanted) -> Q:
+    """By their numbers the alerts of that name or service, or else those that are quiet, when they are few."""
+    named = [_begins(field, wanted.text) for field in ("name", "service")] if wanted.text else []
+    for sides in (named, [_of_alert(Wanted(quiet=True))] if wanted.quiet else []):
+        keys = {key for side in sides for key in _keys(Alert.objects.filter(side))}
+        if sides and len(keys) <= FEW_ALERTS:
+            return Q(alert__in=sorted(keys))
+    return Q()
 
 
 def _keys(rows: QuerySet[Alert]) -> list[int]:
