@@ -61,7 +61,7 @@ def test_the_list_shows_children_below_their_parent(web):
     assert lines(web) == [(parent.pk, False), *((pk, True) for pk in newest), (other.pk, False)]
     page = text(web, "/")
     assert "cause of 7 others" in page
-    assert f"waits for #{parent.pk}" in page
+    assert f"caused by #{parent.pk}" in page
 
 
 def test_a_narrowed_list_shows_every_incident_that_fits(web):
