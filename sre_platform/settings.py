@@ -24,6 +24,7 @@ SRE_SUPERVISOR_URL = env.get("SRE_SUPERVISOR_URL", "")
 SRE_LEASE_S = float(env.get("SRE_LEASE_S", "30"))
 SRE_MAX_WEBHOOK_BYTES = int(env.get("SRE_MAX_WEBHOOK_BYTES", str(1024 * 1024)))
 SRE_MAX_PENDING = int(env.get("SRE_MAX_PENDING", "20000"))
+SRE_KEEP_DAYS = int(env.get("SRE_KEEP_DAYS", "30"))
 SRE_TICKET_SYSTEMS = env.get("SRE_TICKET_SYSTEMS", "local").split(",")
 SRE_LOG_LEVEL = env.get("SRE_LOG_LEVEL", "INFO")
 SRE_ALARM_URL = env.get("SRE_ALARM_URL", "")
@@ -154,6 +155,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 15.0,
         "options": {"expires": 10},
     },
+    "prune": {"task": "sre_platform.engine.tasks.prune", "schedule": 3600.0, "options": {"expires": 600}},
 }
 
 LOGGING_CONFIG = "sre_platform.engine.logs.configure"

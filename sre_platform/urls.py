@@ -6,7 +6,7 @@ from django.templatetags.static import static
 from django.urls import path
 from django.views.generic import RedirectView
 
-from sre_platform.web import health, hooks, pages, stream
+from sre_platform.web import health, hooks, ledger, pages, stream
 
 urlpatterns = [
     path("", pages.incidents, name="incidents"),
@@ -15,6 +15,9 @@ urlpatterns = [
     path("incidents/<int:incident_id>/stream", stream.incident, name="incident-stream"),
     path("incidents/<int:incident_id>/evidence/<int:evidence_id>/<str:name>", pages.evidence, name="evidence"),
     path("incidents/<int:incident_id>/decision", pages.decision, name="decision"),
+    path("ledger/", ledger.ledger, name="ledger"),
+    path("ledger/<int:delivery_id>/", ledger.delivery, name="delivery"),
+    path("ledger/<int:delivery_id>/body", ledger.body, name="delivery-body"),
     path("tickets/", pages.tickets, name="tickets"),
     path("tickets/<int:ticket_id>/", pages.ticket, name="ticket"),
     path("automation", pages.automation, name="automation"),

@@ -13,7 +13,7 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from sre_platform.celery import app
-from sre_platform.engine import digestion, heartbeats, line, reconcile, tracing
+from sre_platform.engine import digestion, heartbeats, line, reconcile, retention, tracing
 from sre_platform.incidents import record
 from sre_platform.intake.receive import backlog
 from sre_platform.kernel.clock import now
@@ -75,6 +75,12 @@ def sweep() -> None:
 def reconcile_alerts() -> None:
     """Find what was lost on the way from the Alertmanagers; the sweep rings for what it mends."""
     reconcile.look(settings.SRE_ALERTMANAGER_URLS)
+
+
+@app.task
+def prune() -> None:
+    """Delete what has become old, as much as there is time for."""
+    retention.prune()
 
 
 def ring_tickets() -> None:

@@ -15,6 +15,8 @@ from sre_platform.incidents.models import (
 )
 from sre_platform.playbook.admin import Kept, ReadOnly
 
+INLINE_MEMBERS = 500  # a storm has far more than a form can hold
+
 
 class _Members(admin.TabularInline):
     model = IncidentAlert
@@ -36,7 +38,9 @@ class IncidentAdmin(ReadOnly):
     list_filter = ["state", "service"]
     search_fields = ["title", "service", "key"]
     date_hierarchy = "opened_at"
-    inlines = [_Members, _Timeline]
+
+    def get_inlines(self, request: HttpRequest, obj: Incident | None) -> list[type[admin.options.InlineModelAdmin]]:  # noqa: ARG002
+        return [_Members, _Timeline] if obj and obj.alerts <= INLINE_MEMBERS else []
 
     def view_on_site(self, incident: Incident) -> str:
         return reverse("incident", args=[incident.pk])

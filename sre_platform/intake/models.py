@@ -58,6 +58,9 @@ class Delivery(models.Model):
         indexes = [
             models.Index(fields=["id"], condition=models.Q(state="pending"), name="delivery_pending"),
             models.Index(fields=["received_at"], name="delivery_received"),
+            models.Index(fields=["id"], condition=models.Q(state="rejected"), name="delivery_rejected"),
+            models.Index(fields=["source", "id"], name="delivery_source"),
+            models.Index(fields=["sender", "id"], name="delivery_sender"),
         ]
 
     def __str__(self) -> str:
@@ -94,6 +97,8 @@ class Alert(models.Model):
                 condition=models.Q(resolved=False) & models.Q(looked_at__isnull=False),
                 name="alert_quiet",
             ),
+            models.Index(fields=["name"], opclasses=["varchar_pattern_ops"], name="alert_name"),
+            models.Index(fields=["service"], opclasses=["varchar_pattern_ops"], name="alert_service"),
         ]
 
     def __str__(self) -> str:
@@ -112,15 +117,23 @@ class LedgerEntry(models.Model):
     No delivery: an alert that was quiet came up for decision again by itself.
     """
 
-    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, null=True, related_name="ledger")
-    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="+")
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, null=True, related_name="ledger", db_index=False)
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="+", db_index=False)
     fate = models.CharField(max_length=12)
-    incident = models.PositiveBigIntegerField(null=True, db_index=True)
+    incident = models.PositiveBigIntegerField(null=True)
     says = models.TextField()
 
     class Meta:
         verbose_name_plural = "ledger"
         ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["delivery", "id"], name="ledger_delivery"),
+            models.Index(fields=["alert", "delivery"], name="ledger_alert"),
+            models.Index(fields=["fate", "delivery"], name="ledger_fate"),
+            models.Index(
+                fields=["incident", "delivery"], condition=models.Q(incident__isnull=False), name="ledger_incident"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.says

@@ -1,11 +1,16 @@
-"""The list of incidents, each in a few words, in a number of queries that does not depend on how many there are."""
+"""The list of incidents, each in a few words, in a number of queries that does not depend on how many there are.
 
-from collections.abc import Mapping, Sequence
+All of them: those without a parent, and below each the newest of its children. Narrowed: every one that fits alone.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, Max, Prefetch, Q, QuerySet
+from django.db.models import Count, F, Max, Prefetch, Q, QuerySet, Window
+from django.db.models.functions import RowNumber
 
 from sre_platform.diagnosis.models import FindingRow
 from sre_platform.incidents.domain import ENDED, State
@@ -14,11 +19,12 @@ from sre_platform.kernel.clock import now
 from sre_platform.remediation.models import Step
 
 PER_PAGE = 50
+CHILDREN_SHOWN = 5
 RECENTLY = timedelta(days=1)
 RECENT_LIMIT = 1000
 WITH_PEOPLE = (State.AWAITING_APPROVAL, State.ESCALATED)
 FILTERS: Mapping[str, tuple[str, Q]] = {
-    "": ("All", Q()),
+    "": ("All", Q(parent=None)),
     "active": ("In progress", ~Q(state__in=[*ENDED, State.AWAITING_APPROVAL])),
     "people": ("With people", Q(state__in=WITH_PEOPLE)),
     "resolved": ("Resolved", Q(state=State.RESOLVED)),
@@ -36,13 +42,23 @@ class Tab:
 
 @dataclass(frozen=True)
 class Line:
-    """One incident in the list. ``recovery_s`` is None until it has been resolved."""
+    """One incident in the list. ``recovery_s`` is None until it has been resolved.
+
+    ``below`` says that it stands below its parent; ``children`` is how many it has itself.
+    """
 
     incident: Incident
     cause: FindingRow | None
     step: Step | None
     alerts: int
     started_at: datetime
+    children: int = 0
+    below: bool = False
+
+    @property
+    def unshown(self) -> int:
+        """How many of its children the list leaves out."""
+        return max(0, self.children - CHILDREN_SHOWN)
 
     @property
     def recovery_s(self) -> float | None:
@@ -56,18 +72,32 @@ class Line:
 
 def page(show: str, number: str | int) -> Page:
     """One page of lines, newest incident first. An unknown filter shows all."""
-    found = Paginator(_rows(FILTERS.get(show, FILTERS[""])[1]), PER_PAGE).get_page(number)
-    lines = [_line(row) for row in found.object_list]
+    show = show if show in FILTERS else ""
+    found = Paginator(_rows(FILTERS[show][1]), PER_PAGE).get_page(number)
+    rows = list(found.object_list)
+    lines = [_line(row) for row in rows] if show else list(_families(rows))
     return Page(lines, found.number, found.paginator)
+
+
+def _families(rows: Sequence[Incident]) -> Iterator[Line]:
+    """Each incident and, below it, the newest of its children."""
+    number = Window(RowNumber(), partition_by=F("parent"), order_by=[F("opened_at").desc(), F("pk").desc()])
+    size = Window(Count("pk"), partition_by=F("parent"))
+    children = _rows(Q(parent__in=rows)).annotate(number=number, size=size).filter(number__lte=CHILDREN_SHOWN)
+    below: dict[int | None, list] = defaultdict(list)
+    for child in children:
+        below[child.parent_id].append(child)
+    for row in rows:
+        yield _line(row, children=below[row.pk][0].size if below[row.pk] else 0)
+        yield from (_line(child, below=True) for child in below[row.pk])
 
 
 def tabs() -> Sequence[Tab]:
     """The filters with their counts, in one query."""
     counts = Incident.objects.aggregate(
-        **{f"show_{key}": Count("pk", filter=condition) for key, (_, condition) in FILTERS.items() if key},
-        total=Count("pk"),
+        **{f"show_{key}": Count("pk", filter=condition) for key, (_, condition) in FILTERS.items()}
     )
-    return [Tab(key, name, counts[f"show_{key}" if key else "total"]) for key, (name, _) in FILTERS.items()]
+    return [Tab(key, name, counts[f"show_{key}"]) for key, (name, _) in FILTERS.items()]
 
 
 def recovery_median_s() -> float | None:
@@ -89,6 +119,6 @@ def _rows(condition: Q) -> QuerySet[Incident]:
     return Incident.objects.filter(condition).prefetch_related(likeliest, repairs).order_by("-opened_at", "-pk")
 
 
-def _line(row) -> Line:
+def _line(row, children: int = 0, below: bool = False) -> Line:
     cause, step = next(iter(row.likeliest), None), next(iter(row.repairs), None)
-    return Line(row, cause, step, row.alerts, row.first_alert_at or row.opened_at)
+    return Line(row, cause, step, row.alerts, row.first_alert_at or row.opened_at, children, below)

@@ -76,7 +76,7 @@ def incident_live(request: Asked, incident_id: int) -> HttpResponse:
 
 
 def _case_context(incident_id: int) -> dict[str, Any]:
-    row = get_object_or_404(Incident, pk=incident_id)
+    row = get_object_or_404(Incident.objects.select_related("parent"), pk=incident_id)
     case = read(row)
     return {
         "case": case,

@@ -3,9 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from typing import Generic, NamedTuple, TypeVar
+
+from django.db.models import Count, QuerySet
 
 from sre_platform.diagnosis.models import EvidenceRow, FindingRow
+from sre_platform.incidents.correlate import held_by
+from sre_platform.incidents.domain import ENDED
 from sre_platform.incidents.models import Incident, IncidentAlert, TimelineEntry
 from sre_platform.incidents.record import broken_link
 from sre_platform.playbook.models import PlaybookVersion
@@ -14,15 +18,33 @@ from sre_platform.tickets.models import Ticket
 
 _NAMES: dict[tuple[int, datetime], tuple[str, ...]] = {}
 _NAMES_KEPT = 4096
+MEMBERS_SHOWN = 50
+SERVICES_SHOWN = 30
+CHILDREN_SHOWN = 50
+Item = TypeVar("Item")
+
+
+class Some(NamedTuple, Generic[Item]):
+    """The first of many, and whether there are ``more``."""
+
+    shown: Sequence[Item]
+    more: bool
 
 
 @dataclass(frozen=True)
 class Case:
-    """One incident with its rows, oldest first. Evidence and findings are those of the newest round."""
+    """One incident with its rows, oldest first. Evidence and findings are those of the newest round.
+
+    ``members`` are the first of its alerts; ``services`` counts all of them by service, most first. ``children`` are
+    the first of those that it is the cause of. ``held`` says why it has to wait for its parent, if it has to.
+    """
 
     incident: Incident
     entries: Sequence[TimelineEntry]
     members: Sequence[IncidentAlert]
+    services: Some[tuple[str, int]]
+    children: Some[Incident]
+    held: str
     rounds: int
     evidence: Sequence[EvidenceRow]
     texts: Mapping[int, Sequence[str]]
@@ -32,10 +54,15 @@ class Case:
     playbooks: Mapping[str, str]
     broken_link: int | None
 
-    @cached_property
+    @property
     def started_at(self) -> datetime:
         """When the first alert began; the incident's opening when it has none."""
-        return min((member.alert.starts_at for member in self.members), default=self.incident.opened_at)
+        return self.incident.first_alert_at or self.incident.opened_at
+
+    @property
+    def unshown(self) -> int:
+        """How many alerts it has besides ``members``."""
+        return max(0, self.incident.alerts - len(self.members))
 
     @property
     def repairs(self) -> list[Step]:
@@ -52,7 +79,10 @@ def read(incident: Incident) -> Case:
     return Case(
         incident=incident,
         entries=list(incident.timeline.all()),
-        members=list(incident.members.select_related("alert").order_by("pk")),
+        members=list(incident.members.select_related("alert").order_by("pk")[:MEMBERS_SHOWN]),
+        services=_services(incident),
+        children=_some(incident.children.order_by("pk"), CHILDREN_SHOWN),
+        held="" if incident.state in ENDED else held_by(incident),
         rounds=len(rounds),
         evidence=evidence,
         texts=text_names(evidence),
@@ -62,6 +92,16 @@ def read(incident: Incident) -> Case:
         playbooks=_playbook_names(incident),
         broken_link=broken_link(incident.pk),
     )
+
+
+def _some(rows: QuerySet, most: int) -> Some:
+    found = list(rows[: most + 1])
+    return Some(found[:most], len(found) > most)
+
+
+def _services(incident: Incident) -> Some[tuple[str, int]]:
+    rows = incident.members.values("alert__service").annotate(count=Count("pk")).order_by("-count", "alert__service")
+    return _some(rows.values_list("alert__service", "count"), SERVICES_SHOWN)
 
 
 def text_names(rows: Sequence[EvidenceRow]) -> dict[int, Sequence[str]]:

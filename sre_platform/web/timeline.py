@@ -1,12 +1,14 @@
 """The timeline of an incident as it is read: one moment after the other, each with what belongs to it. Pure.
 
 The hash-chained entries give the order; alerts, evidence, findings, steps, samples and tickets are hung where they
-belong. Samples are gathered into one table at their verdict. What is going on right now is the last moment.
+belong. Samples are gathered into one table at their verdict, and alerts that join again and again into one moment. What
+is going on right now is the last moment.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 from typing import Any, Literal
 
 from sre_platform.diagnosis.models import EvidenceRow, FindingRow
@@ -45,6 +47,7 @@ HEADS: Mapping[str, tuple[Kind, str, Tone]] = {
     "ticket_opened": ("ticket", "Ticket opened", "plain"),
     "lease_expired": ("note", "A worker went away, another took over", "warn"),
     "stage_failed": ("note", "A stage failed and is tried again", "bad"),
+    "waits": ("note", "Waits", "warn"),
 }
 PENDING: Mapping[State, tuple[Kind, str, str]] = {
     State.OPEN: ("evidence", "Looking for the cause", "Collectors look at the service and at what it depends on."),
@@ -54,6 +57,7 @@ PENDING: Mapping[State, tuple[Kind, str, str]] = {
     State.REMEDIATED: ("verification", "Verifying", "Measuring whether it helped."),
     State.UNHEALTHY: ("rollback", "Taking it back", "The action did not help, so it is undone."),
 }
+JOINED, JOINED_SHOWN = "alert_joined", 2  # of those that follow each other; the others are gathered
 FROM_THE_SAMPLES = "sampled"  # gathered into the table of their verdict
 
 
@@ -106,13 +110,28 @@ def moments(case: Case) -> list[Moment]:
     """The whole story, oldest first, and last what is going on now."""
     told: list[Moment] = []
     repairs, current = list(case.repairs), None
-    for entry in case.entries:
+    for entry, times in _gathered(case.entries):
         if entry.name in ("allowed", "needs_approval"):
             current = _take(repairs, entry.data.get("says", "")) or current
         if entry.name == FROM_THE_SAMPLES:
             continue
-        told += _from_entry(case, entry, current)
+        told += [_again(case, entry, times)] if times > 1 else _from_entry(case, entry, current)
     return [*told, *_now(case, current)]
+
+
+def _gathered(entries: Sequence[TimelineEntry]) -> Iterator[tuple[TimelineEntry, int]]:
+    """The entries, each with how many it stands for: a storm has one for every batch of alerts that joined it."""
+    for name, group in groupby(entries, key=lambda entry: entry.name):
+        run = list(group)
+        shown = JOINED_SHOWN if name == JOINED and len(run) > JOINED_SHOWN + 1 else len(run)
+        yield from ((entry, 1) for entry in run[:shown])
+        if run[shown:]:
+            yield run[-1], len(run) - shown
+
+
+def _again(case: Case, entry: TimelineEntry, times: int) -> Moment:
+    title = f"Alerts joined {times} more times"
+    return Moment("note", title, "plain", entry.at, _after(case, entry.at), f"The last time: {entry.reason}")
 
 
 def _take(repairs: list[Step], says: str) -> Step | None:

@@ -33,6 +33,7 @@ def test_everything_that_can_happen_and_every_state_has_its_words():
     known = set(Event) | {
         record.LEASE_EXPIRED,
         record.STAGE_FAILED,
+        record.WAITS,
         "opened",
         "alert_joined",
         "alerts_clear",

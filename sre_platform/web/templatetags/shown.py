@@ -42,6 +42,16 @@ STEPS = {
     "kept": ("good", "check", "carried out, stays"),
     "cancelled": ("plain", "dash", "cancelled"),
 }
+FATES = {
+    "opened": ("bad", "bell"),
+    "joined": ("busy", "link"),
+    "storm": ("warn", "pulse"),
+    "duplicate": ("plain", "dash"),
+    "resolved": ("good", "check"),
+    "quiet": ("plain", "pause"),
+    "not needed": ("plain", "dash"),
+}
+DELIVERIES = {"pending": ("busy", "ring"), "digested": ("good", "check"), "rejected": ("bad", "cross")}
 ANSWERS = {"allow": ("good", "check"), "ask": ("warn", "diamond"), "deny": ("bad", "cross")}
 ICONS = {
     "alert": "bell",
@@ -183,6 +193,18 @@ def step_badge(state: str) -> dict[str, str]:
 def answer_badge(answer: str) -> dict[str, str]:
     tone, icon = ANSWERS.get(answer, ("plain", "dot"))
     return {"tone": tone, "icon": icon, "text": answer}
+
+
+@register.inclusion_tag("parts/badge.html")
+def fate_badge(fate: str) -> dict[str, str]:
+    tone, icon = FATES.get(fate, ("plain", "dot"))
+    return {"tone": tone, "icon": icon, "text": fate}
+
+
+@register.inclusion_tag("parts/badge.html")
+def delivery_badge(state: str) -> dict[str, str]:
+    tone, icon = DELIVERIES.get(state, ("plain", "dot"))
+    return {"tone": tone, "icon": icon, "text": state}
 
 
 @register.inclusion_tag("parts/badge.html")
