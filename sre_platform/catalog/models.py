@@ -6,6 +6,7 @@ from pydantic import TypeAdapter
 from pydantic import ValidationError as BadShape
 
 from sre_platform.catalog import domain
+from sre_platform.catalog.addresses import AddressField
 from sre_platform.playbook.schema import Criterion
 
 _CRITERIA = TypeAdapter(tuple[Criterion, ...])
@@ -16,9 +17,9 @@ class Service(models.Model):
 
     name = models.SlugField(max_length=100, unique=True)
     owner = models.CharField(max_length=200, blank=True)
-    metrics_url = models.URLField(blank=True)
-    health_url = models.URLField(blank=True)
-    pprof_url = models.URLField(blank=True, help_text="Ends in /debug/pprof.")
+    metrics_url = AddressField(blank=True)
+    health_url = AddressField(blank=True)
+    pprof_url = AddressField(blank=True, help_text="Ends in /debug/pprof.")
     process = models.CharField(max_length=200, blank=True, help_text="The program's name at the process supervisor.")
     release_link = models.CharField(
         max_length=500, blank=True, help_text="The link that points to the running release."

@@ -24,6 +24,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 from sre_platform.kernel.errors import Malformed, Rejected, SreError, TooLarge, Unavailable
+from sre_platform.kernel.storable import storable_text
 
 MAX_BYTES = 16 * 1024 * 1024
 _CHUNK = 64 * 1024
@@ -144,7 +145,7 @@ def shown(url: str) -> str:
 def _check_status(response: Response, method: str) -> None:
     if response.status < 300:
         return
-    message = f"{method} {response.url} answered {response.status}: {response.text[:200]}"
+    message = f"{method} {response.url} answered {response.status}: {storable_text(response.text[:200])}"
     if response.status >= 500 or response.status == 429:
         raise Unavailable(message)
     raise Rejected(message, advice="Redirects are not followed." if response.status < 400 else "")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from django.db import transaction
+import structlog
+from django.db import InterfaceError, OperationalError, transaction
 
 from sre_platform.catalog.models import dependencies
 from sre_platform.clients import metrics
@@ -16,6 +17,8 @@ from sre_platform.intake import ledger
 from sre_platform.intake.ledger import Entry, Read
 from sre_platform.intake.models import Alert
 from sre_platform.kernel.clock import now
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,31 @@ class Digested:
 def digest() -> Digested:
     """Digest the oldest pending deliveries. None of them when there are none, or while somebody else is at it.
 
-    Whoever is at it reads again after its commit, so what was pending meanwhile is not forgotten.
+    Whoever is at it reads again after its commit, so what was pending meanwhile is not forgotten. When a batch fails,
+    its oldest delivery is tried alone, and put aside if it is the reason: one poisonous webhook must not hold up all.
     """
-    batch = ledger.read_pending()
+    try:
+        return _digest_some(ledger.read_pending())
+    except (OperationalError, InterfaceError):  # the database is away or busy: nobody's fault, so it is tried again
+        raise
+    except Exception:
+        log.exception("batch_not_digested")
+        return _digest_one()
+
+
+def _digest_one() -> Digested:
+    batch = ledger.read_pending(most=1)
+    try:
+        return _digest_some(batch)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        log.exception("delivery_put_aside", delivery=batch[0].delivery.pk)
+        ledger.put_aside(batch[0].delivery, f"It could not be digested: {type(error).__name__}: {error}")
+        return Digested(1)
+
+
+def _digest_some(batch: Sequence[Read]) -> Digested:
     if not batch:
         return Digested()
     with transaction.atomic():

@@ -111,10 +111,13 @@ def decide(work: Work) -> Move | Wait:
     return Move(Event.REFUSED, "No playbook has another action that makes sense here.", {"skipped": skipped})
 
 
-def await_approval(work: Work) -> Move:
-    """Nobody has decided: the alerts are gone, or the time is over."""
+def await_approval(work: Work) -> Move | Wait:
+    """Nobody has decided: the alerts are gone, or the time is over, or it was woken by an alert that comes and goes."""
     if all_clear(work.incident.pk):
         return Move(Event.ALERTS_CLEARED, "All alerts resolved before anybody approved.")
+    left_s = (work.asked_at() + timedelta(seconds=APPROVAL_EXPIRES_S) - now()).total_seconds()
+    if left_s > 0:
+        return Wait(left_s)
     return Move(Event.REJECTED, f"Nobody approved within {APPROVAL_EXPIRES_S / 60:.0f} minutes.")
 
 
@@ -223,9 +226,18 @@ def settle(lease: record.Lease, outcome: Move | Wait) -> float | None:
         record.defer(lease, now() + timedelta(seconds=outcome.seconds), outcome.reason)
         return outcome.seconds
     with transaction.atomic():
+        if outcome.event is Event.ALERTS_CLEARED and not _still_clear(lease):
+            record.defer(lease, now())
+            return 0.0
         state = record.record(lease, outcome.event, outcome.reason, outcome.data, outcome.due_in_s)
         if state in ENDED:
             steps.release(lease.incident_id)
         telling.tell(lease.incident_id, state, outcome.event, outcome.reason)
     log.info("incident_moved", outcome=outcome.event.value, state=state.value, reason=outcome.reason)
     return None if state in ENDED else outcome.due_in_s
+
+
+def _still_clear(lease: record.Lease) -> bool:
+    """Whether no alert has joined since the stage looked; none can before the caller's transaction ends."""
+    lease.hold()
+    return all_clear(lease.incident_id)

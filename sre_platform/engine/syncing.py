@@ -6,8 +6,9 @@ What a file says replaces the row of the same name; what no file names is left a
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
@@ -94,15 +95,7 @@ class CatalogFile(BaseModel):
 @transaction.atomic
 def sync_catalog(path: Path, variables: Mapping[str, str] = os.environ) -> list[str]:
     """Write what a catalog file says, all of it or nothing; returns a sentence for each kind. Raises Malformed."""
-    content, _ = read_yaml(_text(path, str(path)), str(path))
-    try:
-        document = CatalogFile.model_validate(_expand(content, path, variables))
-    except RecursionError as error:
-        raise Malformed(f"{path} holds an alias that contains itself.") from error
-    except BadShape as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the document"
-        raise Malformed(f"{path} is not a catalog file: {where}: {first['msg'].lower()}.") from error
+    document = read_catalog(path, variables)
     kinds = [
         (Service, ("name",), document.services),
         (AlertRule, ("name", "service"), document.alert_rules),
@@ -112,6 +105,19 @@ def sync_catalog(path: Path, variables: Mapping[str, str] = os.environ) -> list[
     ]
     asked = [kind for kind in kinds if kind[2] or kind[0] not in (MaintenanceWindow, InhibitionRule)]
     return [_sync_rows(path, model, key, entries) for model, key, entries in asked]
+
+
+def read_catalog(path: Path, variables: Mapping[str, str] | None) -> CatalogFile:
+    """What a catalog file says; without ``variables`` its ${NAME} stay as they are. Raises Malformed."""
+    content, _ = read_yaml(_text(path, str(path)), str(path))
+    try:
+        return CatalogFile.model_validate(content if variables is None else _expand(content, path, variables))
+    except RecursionError as error:
+        raise Malformed(f"{path} holds an alias that contains itself.") from error
+    except BadShape as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the document"
+        raise Malformed(f"{path} is not a catalog file: {where}: {first['msg'].lower()}.") from error
 
 
 def _expand(value: Any, path: Path, variables: Mapping[str, str]) -> Any:
@@ -129,14 +135,35 @@ def _variable(name: str, path: Path, variables: Mapping[str, str]) -> str:
     return variables[name]
 
 
-def _sync_rows(path: Path, model: type[models.Model], key: Sequence[str], entries: Sequence[Mapping[str, Any]]) -> str:
-    known, changed = {field.name for field in model._meta.concrete_fields if not field.primary_key}, 0
+Row = TypeVar("Row", bound=models.Model)
+
+
+def unsaved(path: Path, model: type[Row], entries: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """The rows that a file's entries would be. Raises Malformed; addresses with ${NAME} in them are not looked at."""
+    rows = []
     for entry in entries:
-        if unknown := sorted(set(entry) - known):
-            raise Malformed(f"{path}: {model._meta.verbose_name} has no {', '.join(unknown)}.")
+        _refuse_unknown(path, model, entry)
+        row = model(**entry)
+        with _told(path, row, entry):
+            row.clean_fields(exclude={name for name, value in entry.items() if _VARIABLE.search(str(value))})
+            row.clean()
+        rows.append(row)
+    return rows
+
+
+def _sync_rows(path: Path, model: type[models.Model], key: Sequence[str], entries: Sequence[Mapping[str, Any]]) -> str:
+    changed = 0
+    for entry in entries:
+        _refuse_unknown(path, model, entry)
         row = model._default_manager.filter(**{name: entry.get(name) for name in key}).first() or model()
         changed += _write(path, row, entry)
     return f"{len(entries)} {model._meta.verbose_name_plural} from {path.name}, {changed} of them changed."
+
+
+def _refuse_unknown(path: Path, model: type[models.Model], entry: Mapping[str, Any]) -> None:
+    known = {field.name for field in model._meta.concrete_fields if not field.primary_key}
+    if unknown := sorted(set(entry) - known):
+        raise Malformed(f"{path}: {model._meta.verbose_name} has no {', '.join(unknown)}.")
 
 
 def _write(path: Path, row: models.Model, entry: Mapping[str, Any]) -> bool:
@@ -147,12 +174,18 @@ def _write(path: Path, row: models.Model, entry: Mapping[str, Any]) -> bool:
         setattr(row, name, value)
     if isinstance(row, AlertRule) and row.pk:
         row.version += 1
-    try:
+    with _told(path, row, entry):
         row.full_clean()
-    except ValidationError as error:
-        raise Malformed(f"{path}: {row._meta.verbose_name} {entry.get('name')}: {error.messages[0]}") from error
     row.save()
     return True
+
+
+@contextmanager
+def _told(path: Path, row: models.Model, entry: Mapping[str, Any]) -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        raise Malformed(f"{path}: {row._meta.verbose_name} {entry.get('name')}: {error.messages[0]}") from error
 
 
 def _is_so(row: models.Model, name: str, value: Any) -> bool:

@@ -18,6 +18,7 @@ from sre_platform.diagnosis.models import EvidenceRow, FindingRow
 from sre_platform.guardrails import domain as guardrails
 from sre_platform.guardrails.models import halted, policies
 from sre_platform.incidents.correlate import flapping, storm
+from sre_platform.incidents.domain import State
 from sre_platform.incidents.models import Incident
 from sre_platform.incidents.record import Lease
 from sre_platform.kernel.clock import now
@@ -69,6 +70,10 @@ class Work:
         """When the first look was taken: an incident that had to wait for it has lost no patience."""
         first = self.incident.evidence.order_by("pk").first()
         return first.collected_at if first else now()
+
+    def asked_at(self) -> datetime:
+        """When a person was asked to approve."""
+        return self.incident.timeline.filter(to_state=State.AWAITING_APPROVAL).latest("seq").at
 
     def scene(self) -> Scene:
         """What the collectors may see."""

@@ -5,6 +5,7 @@ returns the fate of one alert; whoever made the board then writes down what has 
 docs/decisions/0005-one-digester.md.
 """
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +22,9 @@ FLAPPING_WINDOW, FLAPPING_STARTS = timedelta(hours=1), 4
 FLAPPING_CALM = timedelta(minutes=5)  # so long has an alert that flaps to be over until it is believed
 CAUSE_LABELS = ("node", "host", "disk", "volume", "database", "queue")
 NOTHING_ALIKE = "no open incident is about this service or its neighbours"
-STORM_TOPIC = STORM_KEY = "*storm"
+STORM_TOPIC = "*storm"
+KEY_LENGTH, TOPIC_LENGTH = 200, 300  # characters
+_KEYS_OWN = ("alert/", "storm/", "service/")  # a service called so is told apart from them
 
 Key = tuple[str, datetime]  # an occurrence: the alert's fingerprint and when it began
 Quiet = Callable[[Mapping[str, str], datetime], str]
@@ -84,7 +87,7 @@ class Placed:
     def __str__(self) -> str:
         whose = f" incident {self.live.pk}" if self.live else ""
         return f"{title(self.alert)}: " + {
-            Fate.OPENED: f"opened{whose}",
+            Fate.OPENED: f"opened{whose}" + ("" if self.reason == NOTHING_ALIKE else f", {self.reason}"),
             Fate.JOINED: f"joined{whose}, {self.reason}",
             Fate.STORM: f"joined{whose}, {self.reason}",
             Fate.DUPLICATE: f"known already, {'in' + whose if whose else self.reason}",
@@ -107,9 +110,24 @@ def subject(alert: AlertValue) -> str:
     return f"service={alert.service}" if alert.service else f"alert={alert.name}"
 
 
+def key_of(alert: AlertValue) -> str:
+    """The key of the incident that it opens: another subject has another key, and each fits its column."""
+    key = alert.service or f"alert/{alert.name}"
+    if alert.service.startswith(_KEYS_OWN):
+        key = f"service/{alert.service}"
+    if len(key) <= KEY_LENGTH:
+        return key
+    digest = hashlib.sha256(key.encode()).hexdigest()[:32]
+    return f"{key[: KEY_LENGTH - 33]}~{digest}"
+
+
 def topics(alert: AlertValue) -> set[str]:
     """Its subject, and the labels that bear causes."""
-    return {subject(alert), *(f"{name}={alert.labels[name]}" for name in CAUSE_LABELS if alert.labels.get(name))}
+    return {subject(alert), *(_cause(alert, name) for name in CAUSE_LABELS if alert.labels.get(name))}
+
+
+def _cause(alert: AlertValue, label: str) -> str:
+    return f"{label}={alert.labels.get(label, '')}"[:TOPIC_LENGTH]
 
 
 def is_flapping(starts: int) -> bool:
@@ -150,7 +168,7 @@ class Board:
         if known is None:
             self.known[key] = known = Known(resolved)
             self.fresh[key] = alert
-            self.starts[alert.fingerprint] += 1
+            self.starts[alert.fingerprint] += at - alert.starts_at <= FLAPPING_WINDOW
             if resolved:
                 return Placed(alert, Fate.NOT_NEEDED, "resolved before it was seen firing, no incident is needed")
             return self._place(key, known, alert, at)
@@ -166,7 +184,7 @@ class Board:
 
     def _place(self, key: Key, known: Known, alert: AlertValue, at: datetime) -> Placed:
         why = self.quiet(alert.labels, at)
-        if why or key not in self.fresh:
+        if why or key not in self.fresh or key in self.quieted:
             self.quieted[key] = why
         if why:
             return Placed(alert, Fate.QUIET, why)
@@ -188,7 +206,7 @@ class Board:
     def _same_cause(self, alert: AlertValue, at: datetime) -> Placed | None:
         """The same node, disk, database ... is in trouble."""
         for name in CAUSE_LABELS:
-            for incident in self._about(f"{name}={alert.labels.get(name, '')}"):
+            for incident in self._about(_cause(alert, name)):
                 if self._within(incident, at):
                     return self._joins(alert, incident, f"same {name} {alert.labels[name]}")
         return None
@@ -219,11 +237,13 @@ class Board:
         for incident in self._about(STORM_TOPIC):
             if at - incident.last_at <= STORM_CALM:
                 return Placed(alert, Fate.STORM, "there is a storm of alerts", incident)
-        self._recent = [i for i in self._recent if at - i.opened_at <= STORM_WINDOW]
+        self._recent = [i for i in self._recent if i.parent is None and at - i.opened_at <= STORM_WINDOW]
         if len(self._recent) + 1 < STORM_INCIDENTS:
             return None
         seconds = STORM_WINDOW.total_seconds()
-        storm = Live(STORM_KEY, "", f"Alert storm: {STORM_INCIDENTS} incidents within {seconds:.0f} s", at, at)
+        storm = Live(
+            f"storm/{at.isoformat()}", "", f"Alert storm: {STORM_INCIDENTS} incidents within {seconds:.0f} s", at, at
+        )
         storm.storm, storm.topics = True, {STORM_TOPIC}
         self._add(storm)
         self._adopt(self._recent, storm)
@@ -231,9 +251,8 @@ class Board:
         return Placed(alert, Fate.OPENED, f"{STORM_INCIDENTS} incidents within {seconds:.0f} s are a storm", storm)
 
     def _open(self, alert: AlertValue, at: datetime) -> Live:
-        key = alert.service or f"alert/{alert.name}"
         summary = alert.annotations.get("summary") or title(alert)
-        incident = Live(key[:200], alert.service, summary[:300], at, at, topics(alert))
+        incident = Live(key_of(alert), alert.service, summary[:300], at, at, topics(alert))
         self._add(incident)
         return incident
 

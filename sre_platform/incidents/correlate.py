@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Greatest, Least
 
 from sre_platform.catalog.domain import Topology, downstream, upstream
@@ -51,29 +51,40 @@ def _topics(alerts: Sequence[AlertValue], topology: Topology) -> set[str]:
 
 
 def _live(topics: Iterable[str], at: datetime) -> list[Live]:
-    """The incidents about these topics that take alerts, and those that opened lately, with all that they are about."""
+    """The incidents about these topics that take alerts, and those that opened lately, with all that they are about.
+
+    They are locked, so that none of them ends before the alerts that join it are written.
+    """
     wanted: set[int] = set()
     for chunk in chunks(sorted(topics)):
         wanted.update(IncidentTopic.objects.filter(name__in=chunk).values_list("incident_id", flat=True))
     lately = Q(opened_at__gte=at - boards.STORM_WINDOW, parent=None, storm=False) & ~Q(state__in=ENDED)
-    rows = {row.pk: row for row in Incident.objects.filter(lately)}
+    lock = Incident.objects.select_for_update(of=("self",)).order_by("pk")
+    rows = {row.pk: row for row in lock.filter(lately)}
     for portion in chunks(sorted(wanted - rows.keys())):
-        rows |= {row.pk: row for row in Incident.objects.filter(pk__in=portion)}
+        rows |= {row.pk: row for row in lock.filter(pk__in=portion)}
     taking = {pk: row for pk, row in rows.items() if row.state not in ENDED}
-    taking |= {row.pk: row for row in _with_people(rows.values())}
+    taking |= {row.pk: row for row in _with_people(rows.values(), at)}
     IncidentTopic.objects.filter(incident_id__in=rows.keys() - taking.keys()).delete()  # they take no more alerts
     return _values(taking)
 
 
-def _with_people(rows: Iterable[Incident]) -> Iterable[Incident]:
-    """Of these, the escalated ones whose alerts still fire: people who have an incident get its new alerts too."""
+def _with_people(rows: Iterable[Incident], at: datetime) -> Iterable[Incident]:
+    """Of these, the escalated ones whose alerts still fire: people who have an incident get its new alerts too.
+
+    A storm is not over when the alerts that it has gathered so far are.
+    """
     escalated = {row.pk: row for row in rows if row.state == State.ESCALATED}
-    return [escalated[pk] for pk in _firing(escalated)]
+    firing, calm = set(_firing(escalated)), at - boards.STORM_CALM
+    storms = {pk for pk, row in escalated.items() if row.storm and (row.last_alert_at or row.opened_at) >= calm}
+    return [escalated[pk] for pk in sorted(firing | storms)]
 
 
 def _firing(incident_ids: Iterable[int]) -> list[int]:
-    firing = IncidentAlert.objects.filter(incident_id__in=list(incident_ids), alert__resolved=False)
-    return list(firing.values_list("incident_id", flat=True).distinct())
+    """Those that have an alert which fires: found at the first one, however many there are."""
+    firing = IncidentAlert.objects.filter(incident=OuterRef("pk"), alert__resolved=False)
+    rows = Incident.objects.filter(Exists(firing), pk__in=list(incident_ids))
+    return list(rows.values_list("pk", flat=True))
 
 
 def _values(rows: Mapping[int, Incident]) -> list[Live]:
@@ -144,7 +155,7 @@ def _count(gathered: Mapping[Live, Sequence[Placed]]) -> None:
         if not incident.storm:
             pairs = {(item.alert.name, item.alert.service) for item in placed}
             _add_playbooks(rows, [key for key, book in books.items() if any(book.wants(*pair) for pair in pairs)])
-    topics = (IncidentTopic(incident_id=live.pk, name=name[:300]) for live in gathered for name in live.topics)
+    topics = (IncidentTopic(incident_id=live.pk, name=name) for live in gathered for name in live.topics)
     IncidentTopic.objects.bulk_create(topics, ignore_conflicts=True)
 
 

@@ -17,8 +17,9 @@ from sre_platform.intake.models import Alert, Delivery, LedgerEntry, Turn
 from sre_platform.intake.receive import SOURCES
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Malformed, Unknown
+from sre_platform.kernel.storable import storable_text
 
-BATCH, BATCH_BYTES = 100, 4 * 1024 * 1024  # one transaction: large enough to be cheap, short enough to wait for
+BATCH, BATCH_BYTES = 100, 512 * 1024  # one transaction: large enough to be cheap, short enough to wait for
 AT_ONCE = 400  # rows in one statement
 QUIET_LENGTH = 300
 SPELLED_OUT = 3  # a delivery with more alerts has its fates counted; the ledger has each
@@ -44,11 +45,11 @@ class Entry(NamedTuple):
     says: str
 
 
-def read_pending() -> list[Read]:
-    """The oldest pending deliveries, at least one if there is any, up to ``BATCH`` and about ``BATCH_BYTES``."""
+def read_pending(most: int = BATCH) -> list[Read]:
+    """The oldest pending deliveries, at least one if there is any, up to ``most`` and about ``BATCH_BYTES``."""
     pending = Delivery.objects.filter(state=Delivery.State.PENDING).order_by("pk").values_list("pk", "size")
     chosen, size = [], 0
-    for pk, more in pending[:BATCH]:
+    for pk, more in pending[:most]:
         chosen.append(pk)
         size += more
         if size >= BATCH_BYTES:
@@ -61,6 +62,14 @@ def _read(row: Delivery) -> Read:
         return Read(row, SOURCES.get(row.source).parse(bytes(row.body), row.mapping))
     except (Malformed, Unknown) as error:  # stored by a version that could read it: it is put aside, not tried for ever
         return Read(row, trouble=str(error))
+    except Exception as error:  # a source may raise anything
+        return Read(row, trouble=f"Source {row.source} failed: {type(error).__name__}: {error}")
+
+
+def put_aside(delivery: Delivery, why: str) -> None:
+    """Give up on a delivery that cannot be digested, so that those behind it are; its body is kept."""
+    rows = Delivery.objects.filter(pk=delivery.pk, state=Delivery.State.PENDING)
+    rows.update(state=Delivery.State.REJECTED, fate=storable_text(why))
 
 
 def take_turn() -> bool:
@@ -86,13 +95,17 @@ def dated(batch: Sequence[Read]) -> list[Read]:
         return list(batch)
     rows = Alert.objects.filter(fingerprint__in=undated, resolved=False).order_by("starts_at")
     begun = dict(rows.values_list("fingerprint", "starts_at"))
-    return [replace(item, alerts=[_dated(value, item.delivery, begun) for value in item.alerts]) for item in batch]
+    return [
+        replace(item, alerts=[dated_value(value, item.delivery.received_at, begun) for value in item.alerts])
+        for item in batch
+    ]
 
 
-def _dated(value: AlertValue, delivery: Delivery, begun: dict[str, datetime]) -> AlertValue:
+def dated_value(value: AlertValue, received_at: datetime, begun: dict[str, datetime]) -> AlertValue:
+    """The alert with its start filled in. ``begun`` has the open occurrences and is kept up to date."""
     if value.starts_at != UNDATED:
         return value
-    starts_at = begun.pop(value.fingerprint, delivery.received_at)
+    starts_at = begun.pop(value.fingerprint, received_at)
     if value.status == "firing":
         begun[value.fingerprint] = starts_at
     return replace(value, starts_at=starts_at)

@@ -10,14 +10,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import structlog
+
 from sre_platform.intake.domain import Source
 from sre_platform.intake.models import Delivery
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Malformed
 from sre_platform.kernel.registry import Registry
+from sre_platform.kernel.storable import storable_text
 
 SOURCES: Registry[Source] = Registry("sre_platform.intake.sources", "source")
 REJECTED_BYTES_KEPT = 4096
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,13 @@ def receive_all(arrived: Sequence[Arrived]) -> list[Delivery]:
 
 def _row(item: Arrived) -> Delivery:
     state, fate, kept = Delivery.State.PENDING, "", item.body
+    source = SOURCES.get(item.source)
     try:
-        SOURCES.get(item.source).parse(item.body, item.mapping)
+        source.parse(item.body, item.mapping)
     except Malformed as error:
-        state, fate, kept = Delivery.State.REJECTED, str(error), item.body[:REJECTED_BYTES_KEPT]
+        state, fate, kept = Delivery.State.REJECTED, storable_text(str(error)), item.body[:REJECTED_BYTES_KEPT]
+    except Exception:  # a source may raise anything: that is our fault, so the body is kept whole and not refused
+        log.exception("source_failed", source=item.source)
     return Delivery(
         source=item.source,
         sender=item.sender,

@@ -20,4 +20,7 @@ def replace(supervisor: Supervisor, name: str, old_pid: int, confirm: Callable[[
         supervisor.stop(name)
     confirm()
     supervisor.start(name)
-    return f"{name} runs again as process {supervisor.process(name).pid}"
+    process = supervisor.process(name)
+    if not process.running:
+        return f"{name} was started, and is {process.state} again"
+    return f"{name} runs again as process {process.pid}"

@@ -7,11 +7,14 @@ token is sent away before the body is read; a body is read up to its limit and f
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from time import monotonic
 from typing import Any
 
 import structlog
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.db import Error as DatabaseFailure
+from django.db import connection
 
 from sre_platform.clients import metrics
 from sre_platform.engine.bell import Bell
@@ -71,21 +74,34 @@ class Door:
             _check_signature(sender, body, headers)
             delivery = await self.writer.store(Arrived(source, body, sender.name, sender.mapping))
         except Unavailable as error:
-            again = {"retry-after": str(RETRY_AFTER_S)}
-            raise Refused(503, f"{error} Send it again in {RETRY_AFTER_S} s.", **again) from error
+            raise _later(error) from error
         if delivery.state == Delivery.State.REJECTED:
             raise Refused(400, delivery.fate)
         return delivery
 
 
 async def _sender(source: str, authorization: str) -> Sender:
-    sender = tokens.kept_sender(authorization) or await sync_to_async(tokens.sender)(authorization)
+    sender = tokens.kept_sender(authorization) or await sync_to_async(_known)(authorization)
     if sender is None:
         sentence = "A valid bearer token is needed: make one with `manage.py intake_token NAME`."
         raise Refused(401, sentence, **{"www-authenticate": 'Bearer realm="intake"'})
     if not sender.may_send(source):
         raise Refused(403, f"The token of {sender.name} is not for {source}.")
     return sender
+
+
+def _known(authorization: str) -> Sender | None:
+    """No request of Django's looks after this thread's connection: one that broke is closed, so that it is replaced."""
+    try:
+        return tokens.sender(authorization)
+    except DatabaseFailure as error:
+        log.warning("senders_not_read", reason=str(error))
+        connection.close()
+        raise _later(Unavailable("The database does not answer.")) from error
+
+
+def _later(error: Unavailable) -> Refused:
+    return Refused(503, f"{error} Send it again in {RETRY_AFTER_S} s.", **{"retry-after": str(RETRY_AFTER_S)})
 
 
 def _check_signature(sender: Sender, body: bytes, headers: Mapping[str, str]) -> None:
@@ -123,9 +139,29 @@ async def _read(limit: int, receive: Receive) -> bytes:
 
 
 async def _refuse(send: Send, scope: Scope, refused: Refused) -> None:
-    peer = (scope.get("client") or ("",))[0]
-    log.warning("webhook_refused", path=scope["path"], status=refused.status, reason=str(refused), peer=peer)
+    if times := _OVERLOADED.say() if refused.status == 503 else 1:
+        peer = (scope.get("client") or ("",))[0]
+        facts = {"path": scope["path"], "status": refused.status, "reason": str(refused), "peer": peer}
+        log.warning("webhook_refused", **facts, times=times)
     await _answer(send, refused.status, {"error": str(refused)}, refused.headers.items())
+
+
+class Sparing:
+    """Once a second, how often it was said: whoever is overloaded must not be busy with saying so."""
+
+    def __init__(self) -> None:
+        self._said, self._times = -1.0, 0
+
+    def say(self) -> int:
+        """How often it happened since the last line; 0 when this is not the time for another."""
+        self._times += 1
+        if monotonic() - self._said < 1.0:
+            return 0
+        self._said, times, self._times = monotonic(), self._times, 0
+        return times
+
+
+_OVERLOADED = Sparing()
 
 
 async def _answer(send: Send, status: int, content: dict[str, Any], headers: Iterable[tuple[str, str]]) -> None:

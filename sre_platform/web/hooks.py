@@ -21,6 +21,7 @@ from sre_platform.intake.domain import Sender
 from sre_platform.intake.receive import SOURCES
 from sre_platform.intake.signatures import signed
 from sre_platform.kernel.errors import Malformed, TooLarge, Unavailable
+from sre_platform.kernel.storable import storable_text
 
 log = structlog.get_logger()
 View = Callable[..., HttpResponse]
@@ -108,14 +109,17 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("outside the years 1 to 9999 in UTC") from error
 
 
+Text = Annotated[str, AfterValidator(storable_text)]
+
+
 class _ChangeBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    service: Annotated[str, Field(min_length=1, max_length=100)]
-    kind: Annotated[str, Field(max_length=40)] = "deploy"
+    service: Annotated[Text, Field(min_length=1, max_length=100)]
+    kind: Annotated[Text, Field(max_length=40)] = "deploy"
     at: Annotated[AwareDatetime, AfterValidator(_in_utc)]
-    before: Annotated[str, Field(max_length=200)] = ""
-    after: Annotated[str, Field(max_length=200)] = ""
-    by: Annotated[str, Field(max_length=200)] = ""
+    before: Annotated[Text, Field(max_length=200)] = ""
+    after: Annotated[Text, Field(max_length=200)] = ""
+    by: Annotated[Text, Field(max_length=200)] = ""
 
 
 def _store_change(body: bytes) -> dict[str, Any]:

@@ -32,6 +32,11 @@ def test_statuses_become_typed_errors(status, error):
     assert len(wire.calls) == 2, "a redirect must not be followed"
 
 
+def test_an_answer_that_is_quoted_can_be_stored():
+    with serving(Answer(500, b"no\0thing")) as wire, pytest.raises(Unavailable, match="no\ufffdthing"):
+        http.request("GET", wire.url)
+
+
 def test_too_large_even_when_it_comes_compressed():
     bomb = gzip.compress(b"0" * 5_000_000)
     with serving(Answer(200, bomb, {"Content-Encoding": "gzip"})) as wire:

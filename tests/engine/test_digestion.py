@@ -1,5 +1,8 @@
+from contextlib import contextmanager
+from threading import Thread
+
 import pytest
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -87,10 +90,10 @@ def test_digesting_is_all_or_nothing():
 
     def full(execute, sql, *args):
         if sql.startswith("UPDATE") and "fate" in sql:
-            raise DatabaseError("database or disk is full")
+            raise OperationalError("database or disk is full")
         return execute(sql, *args)
 
-    with connection.execute_wrapper(full), pytest.raises(DatabaseError):
+    with connection.execute_wrapper(full), pytest.raises(OperationalError):
         digest()
     assert not Alert.objects.exists()
     assert not Incident.objects.exists()
@@ -104,6 +107,24 @@ def test_a_stored_delivery_that_can_never_be_read_is_put_aside_and_not_tried_for
     assert digest().incidents == []
     stored = Delivery.objects.get()
     assert (stored.state, stored.fate[:27]) == ("rejected", "There is no source 'nagios'")
+
+
+def test_one_poisonous_delivery_is_put_aside_and_holds_up_no_other():
+    for name in ("Good", "Bad", "Fine"):
+        receive("alertmanager", body(alert(name, name.lower())))
+
+    def poisoned(execute, sql, params, *args):
+        if sql.startswith('INSERT INTO "intake_alert"') and "Bad" in str(params):
+            raise DataError("value too long")
+        return execute(sql, params, *args)
+
+    with connection.execute_wrapper(poisoned):
+        while digest().deliveries:
+            pass
+    good, bad, fine = Delivery.objects.order_by("pk")
+    assert (good.state, bad.state, fine.state) == ("digested", "rejected", "digested")
+    assert bad.fate == "It could not be digested: DataError: value too long"
+    assert set(Incident.objects.values_list("key", flat=True)) == {"good", "fine"}
 
 
 def test_the_same_alert_again_is_the_same_row_and_incident():
@@ -288,3 +309,44 @@ def test_whatever_comes_in_whatever_order_the_rows_agree(deliveries):
         assert not Alert.objects.filter(resolved=False, membership=None).exists(), "every firing alert is somebody's"
         assert all(record.broken_link(incident.pk) is None for incident in Incident.objects.all())
         transaction.set_rollback(True)
+
+
+@contextmanager
+def meanwhile(before: str, do):
+    """``do`` is done by somebody else, with a connection of their own, right before a statement that begins so."""
+
+    def aside():
+        with connection.cursor() as cursor:  # who has to wait gives up soon
+            postgres = connection.vendor == "postgresql"
+            cursor.execute("SET lock_timeout = 200" if postgres else "PRAGMA busy_timeout = 200")
+        try:
+            do()
+        finally:
+            connection.close()
+
+    def run(execute, sql, *rest):
+        if sql.startswith(before):
+            somebody = Thread(target=aside)
+            somebody.start()
+            somebody.join()
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(run):
+        yield
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_ends_an_incident_while_an_alert_is_joining_it():
+    come(alert("First"))
+    incident, refused = Incident.objects.get(), []
+
+    def end():
+        try:
+            Incident.objects.filter(pk=incident.pk).update(state=State.RESOLVED)
+        except OperationalError as error:
+            refused.append(error)
+
+    with meanwhile('INSERT INTO "incidents_incidentalert"', end):
+        come(alert("Second"))
+    incident.refresh_from_db()
+    assert (incident.state, len(refused), incident.members.count()) == ("open", 1, 2)

@@ -1,13 +1,18 @@
 """Whole stories, from the webhook to the ticket, against a supervisor, a release folder and a metrics page."""
 
+from datetime import timedelta
+
 import pytest
 
-from sre_platform.engine import approvals
+from sre_platform.engine import approvals, line
+from sre_platform.engine.work import load
 from sre_platform.guardrails.models import RemediationPolicy, set_kill_switch
-from sre_platform.incidents.domain import State
+from sre_platform.incidents.domain import Event, State
 from sre_platform.incidents.models import Incident, TimelineEntry
+from sre_platform.kernel.clock import now
 from sre_platform.tickets.models import LocalTicket
 from tests.engine.story import alert, delivered, drive, events, fire, install, last, sound, step_on, strict
+from tests.fakes.leases import take
 
 pytestmark = pytest.mark.django_db
 HEALED = ["cause_found", "allowed", "steps_done", "fixed"]
@@ -96,6 +101,21 @@ def test_alerts_that_clear_end_it_with_nothing_done(shop, state):
     assert sound(incident)
 
 
+def test_an_alert_that_joins_while_the_others_are_seen_clear_is_not_forgotten(shop):
+    install(shop, mode="approve")
+    incident = drive(fire(), State.AWAITING_APPROVAL)
+    alert("resolved")
+    lease = take(incident.pk)
+    found = line.await_approval(load(lease))
+    assert found.event is Event.ALERTS_CLEARED
+    alert(name="HighLatency")  # between the look and the record
+    assert line.settle(lease, found) == 0.0
+    incident.refresh_from_db()
+    assert (incident.state, incident.claimed_by) == ("awaiting_approval", "")
+    assert incident.due_at <= now()
+    assert sound(incident)
+
+
 def test_alerts_that_clear_early_do_not_hurry_the_verification(shop):
     install(shop)
     incident = drive(fire(), State.REMEDIATED)
@@ -154,6 +174,9 @@ def test_nobody_decides_for_ever(shop):
     incident = drive(fire(), State.AWAITING_APPROVAL)
     waits = (incident.due_at - incident.timeline.latest("seq").at).total_seconds()
     assert 14 * 60 < waits <= 15 * 60
+    assert step_on(incident) == State.AWAITING_APPROVAL, "woken too early"
+    assert 14 * 60 < (incident.due_at - now()).total_seconds() <= 15 * 60
+    incident.timeline.filter(to_state=State.AWAITING_APPROVAL).update(at=now() - timedelta(minutes=15))
     drive(incident)
     assert (incident.state, last(incident).reason) == ("escalated", "Nobody approved within 15 minutes.")
 

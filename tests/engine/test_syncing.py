@@ -131,7 +131,7 @@ BROKEN = [
     ("threshold: 10", "threshold: high", "alert rule Deep: "),
     ("threshold: 10", "threshold: .nan", "alert rule Deep: "),
     ("${ORDERS_URL}", "${NOT_SET}", "needs NOT_SET in the environment."),
-    ("${ORDERS_URL}", "orders:80", "service orders: Enter a valid URL."),
+    ("${ORDERS_URL}", "orders:80", "service orders: 'orders:80/metrics' is not of the form http://host:port/path."),
     ("[redis]", "redis", "service orders: Must be a list of services' names."),
     ("name: redis", "name: redis\n    objectives: [{name: x}]", "service redis: "),
     ("policies:", "policys:", "is not a catalog file: policys: extra inputs are not permitted."),

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from asgiref.sync import sync_to_async
+from django.db import connection
+
 from sre_platform.web.door import Door
 
 
@@ -32,7 +35,7 @@ def send(path: str, pieces: Iterable[bytes], headers: dict[str, str], method: st
     try:
         return asyncio.run(_send(door, path, list(pieces), headers, method))
     finally:
-        door.writer.stop()
+        _close(door)
 
 
 def send_at_once(path: str, bodies: list[bytes], headers: dict[str, str]) -> tuple[list[Answer], int]:
@@ -46,7 +49,17 @@ def send_at_once(path: str, bodies: list[bytes], headers: dict[str, str]) -> tup
     try:
         return asyncio.run(everybody()), next(commits)
     finally:
-        door.writer.stop()
+        _close(door)
+
+
+def _close(door: Door) -> None:
+    """Its writer's connection, and that of the thread in which it asked for senders."""
+    door.writer.stop()
+    asyncio.run(sync_to_async(_close_of_this_thread)())
+
+
+def _close_of_this_thread() -> None:
+    connection.close()
 
 
 async def _send(door: Door, path: str, pieces: list[bytes], headers: dict[str, str], method: str) -> Answer:

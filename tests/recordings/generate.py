@@ -27,7 +27,7 @@ def cells(shown: Callable[[int], bool], value: Callable[[int], float]) -> str:
 
 
 def counter(seed: int, mean: float, reset_at: int = -1, start: float = 0.0) -> Callable[[int], float]:
-    dice, total, totals = random.Random(seed), start, []  # noqa: S311
+    dice, total, totals = random.Random(seed), start, []
     for at in range(SECONDS):
         total = 0.0 if at == reset_at else total
         total += max(0, round(dice.gauss(mean, mean / 2)))
@@ -56,7 +56,7 @@ def main() -> None:
         for i, bound in enumerate([*map(str, BOUNDS), "+Inf"]):
             upto = lambda at, i=i, parts=per_bucket: sum(part(at) for part in parts[: i + 1])  # noqa: E731
             rows[f'request_seconds_bucket{{{target},le="{bound}"}}'] = cells(shown, upto)
-    dice = random.Random(5)  # noqa: S311
+    dice = random.Random(5)
     depth = [abs(dice.gauss(20, 15)) + (120 if 33 <= at < 40 else 0) for at in range(SECONDS)]
     rows[f'queue_depth{{{ONE},queue="mail"}}'] = cells(always, lambda at: depth[at])
     rows[f'queue_depth{{{ONE},queue="slow \\"one\\" {{{{x}}}} \\\\"}}'] = cells(

@@ -71,6 +71,12 @@ def test_restart_aims_at_another_process(shop):
     assert (prepared.aim, prepared.undo) == ({"leave": "fresh", "old_pid": 0}, {"leave": "stopped"})
 
 
+def test_a_process_that_ends_right_after_its_start_is_not_called_running(shop):
+    prepared, spawn = prepare(RESTART, shop), shop.process.spawn
+    shop.process.spawn = lambda: (spawn(), shop.process.die())
+    assert apply(RESTART, shop, prepared.aim) == "payments was started, and is EXITED again"
+
+
 def test_restart_refuses_what_has_no_process(shop):
     with pytest.raises(Rejected, match="names no process"):
         prepare(RESTART, shop, target=shop.target(process=""))

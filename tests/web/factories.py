@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
+from django.db import transaction
 from django.utils.timezone import now
 
 from sre_platform.diagnosis.domain import Evidence
@@ -83,6 +84,7 @@ class Story:
     at: datetime
     step: Step | None = None
 
+    @transaction.atomic
     def tell(self, after_s: float, name: str, reason: str, data: dict[str, Any] | None = None, to: str = "") -> None:
         """One more entry of the chain, ``after_s`` seconds after the one before."""
         self.at += timedelta(seconds=after_s)

@@ -1,3 +1,4 @@
+import asyncio
 import hmac
 import json
 import socket
@@ -5,6 +6,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 from django.test import Client
 
@@ -106,6 +108,19 @@ def test_what_cannot_be_stored_is_not_accepted_and_nobody_is_rung_for_it(post, b
     assert bells() == []
 
 
+def test_a_connection_that_broke_costs_one_answer_and_no_more(post):
+    def broken():
+        connection.ensure_connection()
+        connection.connection.close()  # as when the server dies
+
+    asyncio.run(sync_to_async(broken)())  # in the thread that the door asks for senders in
+    tokens.forget()
+    first = post(ALERTS, body(alert()))
+    assert (first.status_code, first.headers["retry-after"]) == (503, "2")
+    assert error(first) == "The database does not answer. Send it again in 2 s."
+    assert post(ALERTS, body(alert())).status_code == 202
+
+
 def test_who_is_far_behind_says_when_to_come_back(post, settings):
     settings.SRE_MAX_PENDING = 2
     answers = [post(ALERTS, body(alert(str(n)))) for n in range(3)]
@@ -202,7 +217,9 @@ def test_a_malformed_body_is_refused_in_one_sentence_and_kept_in_part(post, bell
 def test_the_reason_for_a_refusal_stays_short_whatever_the_sender_wrote(post, name):
     answer = post(ALERTS, body(alert(annotations={name: 5})))
     assert answer.status_code == 400
-    assert len(Delivery.objects.get().fate) < 300
+    fate = Delivery.objects.get().fate
+    assert len(fate) < 300
+    assert "\0" not in fate
 
 
 @pytest.mark.parametrize(("size", "status"), [(LIMIT, 400), (LIMIT + 1, 413)])
@@ -264,6 +281,11 @@ def test_a_change_is_stored_once_however_often_it_is_reported(post):
     assert (row.service, row.kind, row.before, row.after, row.by) == ("payments", "deploy", "v1", "v2", "ann")
     assert row.at == datetime(2026, 11, 21, 12, tzinfo=UTC)
     assert post(CHANGES, CHANGE | {"after": "v3"}).json() != {"change": row.pk}
+
+
+def test_a_change_with_characters_that_postgresql_refuses_is_stored_with_others(post):
+    assert post(CHANGES, CHANGE | {"after": "v2\0"}).status_code == 202
+    assert Change.objects.get().after == "v2\ufffd"
 
 
 @pytest.mark.parametrize(
