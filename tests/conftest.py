@@ -7,6 +7,7 @@ import os
 import tempfile
 
 import django
+import hypothesis
 from django.conf import settings
 
 os.environ["SRE_SECRET_KEY"] = "only-for-tests"
@@ -17,3 +18,7 @@ if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file, because threads of one process do not wait for each other in SQLite's memory databases.
     settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = str(settings.SRE_DATA / "test.sqlite3")
 django.setup()
+# What lands must not depend on luck: with CI set, every run tries the same examples. People's runs look for new ones.
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
