@@ -36,10 +36,7 @@ from tests.torture.world import SLOW_S, World
 SENDERS = 3
 WARM_UP_S = 2.0
 SETTLED_WITHIN_S = 120.0
-LONG, LEFT_FIRING = (
-    10,
-    0.2,
-)  # in a run of so many rounds that share fires on: its causes are looked for in vain for 20 s
+LONG, LEFT_FIRING = 10, 0.2  # in a run of so many rounds that share fires on: a cause is looked for in vain for 20 s
 TWO_AT_ONCE = 0.25  # of all rounds, in which a second part dies before the first one is back
 Say = Callable[[str], None]
 

@@ -15,6 +15,7 @@ from sre_platform.celery import app
 from sre_platform.engine import tasks
 from sre_platform.intake import tokens
 from sre_platform.intake.models import Delivery
+from sre_platform.web.writer import commit_for_good
 from tests.fakes import door
 from tests.fakes.alertmanager import alert, body
 
@@ -119,6 +120,16 @@ def test_a_connection_that_broke_costs_one_answer_and_no_more(post):
     assert (first.status_code, first.headers["retry-after"]) == (503, "2")
     assert error(first) == "The database does not answer. Send it again in 2 s."
     assert post(ALERTS, body(alert())).status_code == 202
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL's commits are for good anyway")
+def test_on_sqlite_what_is_acknowledged_survives_a_power_cut(transactional_db):
+    connection.close()
+    commit_for_good()
+    with connection.cursor() as cursor:
+        [full] = cursor.execute("PRAGMA synchronous").fetchone()
+    connection.close()
+    assert full == 2
 
 
 def test_who_is_far_behind_says_when_to_come_back(post, settings):
