@@ -8,17 +8,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Greatest, Least
 
 from sre_platform.catalog.domain import Topology, downstream, upstream
 from sre_platform.incidents import board as boards
 from sre_platform.incidents import record
 from sre_platform.incidents.board import Board, Key, Known, Live, Placed
-from sre_platform.incidents.domain import ENDED, State
+from sre_platform.incidents.domain import ENDED, Event, State
 from sre_platform.incidents.models import Incident, IncidentAlert, IncidentTopic
 from sre_platform.intake.domain import AlertValue
-from sre_platform.intake.ledger import chunks, starts_since
+from sre_platform.intake.ledger import chunks
 from sre_platform.intake.models import Alert
 from sre_platform.kernel.clock import now
 from sre_platform.playbook.library import in_force
@@ -40,7 +40,7 @@ def set_up(
     for key, row in rows.items():
         if incident := members.get(row.pk):
             known[key].live = live.get(incident) or Live("", "", "", at, at, pk=incident)
-    starts = starts_since((alert.fingerprint for alert in alerts), at - boards.FLAPPING_WINDOW)
+    starts = _starts_since((alert.fingerprint for alert in alerts), at - boards.FLAPPING_WINDOW)
     return Board(topology, live.values(), known, starts, quiet)
 
 
@@ -225,9 +225,19 @@ def flapping(incident_id: int) -> str:
     lately = Q(alert__resolved=False) | Q(alert__ends_at__gt=moment - boards.FLAPPING_CALM)
     alerts = IncidentAlert.objects.filter(lately, incident_id=incident_id)
     names = dict(alerts.values_list("alert__fingerprint", "alert__name"))
-    often = starts_since(names, moment - boards.FLAPPING_WINDOW)
+    often = _starts_since(names, moment - boards.FLAPPING_WINDOW)
     flaps = sorted({names[key] for key, starts in often.items() if boards.is_flapping(starts)})
     return ", ".join(flaps)
+
+
+def _starts_since(fingerprints: Iterable[str], since: datetime) -> dict[str, int]:
+    """How often each alert has begun since a moment, if it has. What a repair has ended did not come and go."""
+    found: dict[str, int] = {}
+    for chunk in chunks(sorted(set(fingerprints))):
+        rows = Alert.objects.filter(fingerprint__in=chunk, starts_at__gte=since)
+        by_itself = rows.exclude(membership__incident__ended_by=Event.FIXED).values("fingerprint")
+        found |= dict(by_itself.annotate(times=Count("pk")).values_list("fingerprint", "times"))
+    return found
 
 
 def storm(at: datetime) -> str:

@@ -30,6 +30,7 @@ class Incident(models.Model):
     last_alert_at = models.DateTimeField(null=True, help_text="When the latest alert arrived that it was given.")
     opened_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
+    ended_by = models.CharField(max_length=20, blank=True, help_text="The event that ended it.")
     due_at = models.DateTimeField(null=True, help_text="When the next stage may run; empty: nothing is to be done.")
     claimed_by = models.CharField(max_length=100, blank=True)
     claimed_until = models.DateTimeField(null=True)

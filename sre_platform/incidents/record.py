@@ -135,6 +135,7 @@ def record(
         state=state,
         due_at=None if ended else moment + timedelta(seconds=due_in_s),
         ended_at=moment if ended else None,
+        ended_by=event if ended else "",
         claimed_by="",
         claimed_until=None,
     )

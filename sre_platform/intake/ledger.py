@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 from django.db import connection
-from django.db.models import Count
 
 from sre_platform.intake.domain import UNDATED, AlertValue
 from sre_platform.intake.models import Alert, Delivery, LedgerEntry, Turn
@@ -121,15 +120,6 @@ def known_alerts(keys: Iterable[Key]) -> dict[Key, Alert]:
         for row in rows.only("fingerprint", "starts_at", "resolved"):
             if (row.fingerprint, row.starts_at) in wanted:
                 found[row.fingerprint, row.starts_at] = row
-    return found
-
-
-def starts_since(fingerprints: Iterable[str], since: datetime) -> dict[str, int]:
-    """How often each alert has begun since a moment; those that have not are left out."""
-    found: dict[str, int] = {}
-    for chunk in chunks(sorted(set(fingerprints))):
-        rows = Alert.objects.filter(fingerprint__in=chunk, starts_at__gte=since).values("fingerprint")
-        found |= dict(rows.annotate(times=Count("pk")).values_list("fingerprint", "times"))
     return found
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from sre_platform.catalog.models import Service
 from sre_platform.engine import digestion
+from sre_platform.incidents import record
 from sre_platform.incidents.correlate import all_clear, flapping, storm
-from sre_platform.incidents.domain import State
+from sre_platform.incidents.domain import Event, State
 from sre_platform.incidents.models import Incident, IncidentTopic, Silence
 from sre_platform.intake.models import Alert, LedgerEntry
 from sre_platform.intake.receive import Arrived, receive_all
@@ -15,6 +16,7 @@ from sre_platform.kernel.clock import now
 from sre_platform.tickets.models import Ticket
 from tests.engine.story import drive, events, install, last, sound, step_on
 from tests.fakes.alertmanager import alert, body
+from tests.fakes.leases import take
 
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)
@@ -233,6 +235,18 @@ def test_an_alert_that_flaps_holds_its_incident_open_for_five_minutes(shop, time
     gone_since(5 * MINUTE)
     assert all_clear(incident.pk)
     assert (step_on(incident), last(incident).name) == (State.RESOLVED, "alerts_cleared")
+
+
+def test_what_repairs_have_ended_does_not_flap(shop):
+    install(shop)
+    for left in range(6, 1, -1):
+        come(alert("HighErrorRatio", "payments", starts_at=(start := began(left * MINUTE))))
+        live = Incident.objects.filter(key="payments", ended_at=None)
+        live.update(state=State.REMEDIATED)
+        record.record(take(live.get().pk), Event.FIXED, "Well again.")
+        come(alert("HighErrorRatio", "payments", starts_at=start, ends_at=began((left - 0.5) * MINUTE)))
+    come(alert("HighErrorRatio", "payments", starts_at=began(MINUTE)))
+    assert flapping(Incident.objects.get(ended_at=None).pk) == ""
 
 
 def test_a_person_is_asked_about_an_alert_that_flaps_and_has_time_to_answer(shop):
