@@ -93,9 +93,9 @@ def action(name: str, outcome: str) -> None:
 
 
 @_never_raising
-def reconciled(kind: str) -> None:
-    """Reconciliation found a difference of this kind."""
-    _RECONCILED.labels(kind).inc()
+def reconciled(kind: str, times: int) -> None:
+    """Reconciliation found so many differences of this kind."""
+    _RECONCILED.labels(kind).inc(times)
 
 
 def exposition(more: Iterable[Collector] = ()) -> bytes:

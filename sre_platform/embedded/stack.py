@@ -193,7 +193,7 @@ class Stack:
         folder, at = self.data / "prometheus", {part: f"127.0.0.1:{port}" for part, port in self.ports.items()}
         (folder / "data").mkdir(parents=True, exist_ok=True)
         targets = {job: at[job.upper()] for job in JOBS}
-        token = {"sre-platform": (at["WEB"], str(self.data / "run" / "intake.token"))}
+        token = {"sre-platform": (at["WEB"], str(self.data / "run" / "metrics.token"))}
         config = {
             "rules.yml": export.rule_file(rules),
             "prometheus.yml": export.prometheus_config(

@@ -112,6 +112,17 @@ def reconsider(older_than: timedelta) -> Digested:
     return digested
 
 
+@transaction.atomic
+def reopen(alert_ids: Sequence[int]) -> int:
+    """Alerts that had resolved here and fire all the same; returns how many. ``reconsider`` places the homeless."""
+    rows = Alert.objects.filter(pk__in=alert_ids, resolved=True)
+    if not alert_ids or not ledger.take_turn():
+        return 0
+    homeless = correlate.leave_ended(list(rows.values_list("pk", flat=True)))
+    Alert.objects.filter(pk__in=homeless).update(quiet="it fires again under the same start", looked_at=now())
+    return rows.update(resolved=False, ends_at=None)
+
+
 def _entry(placed: Placed) -> Entry:
     key = (placed.alert.fingerprint, placed.alert.starts_at)
     return Entry(key, placed.fate.value, placed.live.pk if placed.live else None, str(placed))

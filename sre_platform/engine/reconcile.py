@@ -16,8 +16,10 @@ from typing import Any
 import structlog
 from django.conf import settings
 
+from sre_platform.clients import metrics
 from sre_platform.clients.alertmanager import Alert as There
 from sre_platform.clients.alertmanager import Alertmanager
+from sre_platform.engine.digestion import reopen
 from sre_platform.engine.mirroring import Mirrored, mirror
 from sre_platform.intake.models import Alert, Delivery, Reconciliation
 from sre_platform.intake.receive import SOURCES, receive
@@ -40,7 +42,7 @@ Entry = dict[str, Any]  # an alert of a webhook body
 class Looked:
     """What a look found. ``lost_firing`` and ``lost_resolved`` were mended, ``unreadable`` the intake would refuse.
 
-    ``contradicted`` fire there and have resolved here under the same start: no webhook can mend that.
+    ``contradicted`` fire there and have resolved here under the same start: they were opened again.
     """
 
     asked: int
@@ -70,6 +72,8 @@ def look(urls: Sequence[str]) -> Looked | None:
     waiting = _undigested()
     made = waiting or _mend(views, looked)
     Reconciliation.objects.filter(pk=1).update(next_at=now() + timedelta(seconds=PAUSE_S), mended=made)
+    for kind in ("lost_firing", "lost_resolved", "contradicted"):
+        metrics.reconciled(kind, getattr(looked, kind))
     log.info("reconciled", **asdict(looked))
     return looked
 
@@ -119,7 +123,8 @@ def _lost_firing(alerts: Iterable[There], looked: Looked) -> list[Entry]:
     ours = [alert for alert in alerts if alert.state == "active" and alert.starts_at < late and _is_for_us(alert)]
     known = _known(sorted({alert.fingerprint for alert in ours}))
     keyed = [(alert, _key(alert.fingerprint, alert.starts_at)) for alert in ours]
-    looked.contradicted = sum(1 for _, key in keyed if (ended := known.get(key)) and ended < late)
+    ended = [known[key] for _, key in keyed if key in known]
+    looked.contradicted = reopen([pk for pk, ends_at in ended if ends_at and ends_at < late])
     return [_entry(alert, "firing", NOT_ENDED) for alert, key in keyed if key not in known]
 
 
@@ -128,12 +133,12 @@ def _is_for_us(alert: There) -> bool:
     return not wanted or not wanted.isdisjoint(alert.receivers)
 
 
-def _known(fingerprints: Sequence[str]) -> dict[Key, datetime | None]:
-    """The alerts with these fingerprints that have rows here, and when they ended."""
-    known: dict[Key, datetime | None] = {}
+def _known(fingerprints: Sequence[str]) -> dict[Key, tuple[int, datetime | None]]:
+    """The rows of the alerts with these fingerprints, and when they ended."""
+    known: dict[Key, tuple[int, datetime | None]] = {}
     for part in _parts(fingerprints, A_QUERY):
-        rows = Alert.objects.filter(fingerprint__in=part).values_list("fingerprint", "starts_at", "ends_at")
-        known |= {_key(fingerprint, starts_at): ends_at for fingerprint, starts_at, ends_at in rows}
+        rows = Alert.objects.filter(fingerprint__in=part).values_list("pk", "fingerprint", "starts_at", "ends_at")
+        known |= {_key(fingerprint, starts_at): (pk, ends_at) for pk, fingerprint, starts_at, ends_at in rows}
     return known
 
 

@@ -194,6 +194,13 @@ def _facts(alert: AlertValue) -> dict[str, str]:
     return {"alert": alert.name, "service": alert.service, "summary": summary, "starts_at": starts}
 
 
+def leave_ended(alert_ids: Sequence[int]) -> list[int]:
+    """Take alerts out of incidents that have ended; returns those that now have none."""
+    IncidentAlert.objects.filter(alert_id__in=alert_ids, incident__state__in=ENDED).delete()
+    housed = IncidentAlert.objects.filter(alert_id__in=alert_ids).values_list("alert_id", flat=True)
+    return sorted(set(alert_ids).difference(housed))
+
+
 def _clear(board: Board) -> set[int]:
     """Tell the incidents whose last firing alert has resolved, and make them due."""
     ended = {live.pk for key in board.ended if (live := board.known[key].live)}

@@ -63,12 +63,13 @@ def metrics(request: HttpRequest) -> HttpResponse:
     except Error:
         return refuse(request, 503, "The database does not answer, so it cannot be known who may read this.")
     if not known:
-        sentence = "A valid bearer token is needed: make one with `manage.py intake_token NAME`."
+        sentence = "A bearer token for this is needed: make one with `manage.py intake_token NAME --scope metrics`."
         return refuse(request, 401, sentence, **{"WWW-Authenticate": 'Bearer realm="metrics"'})
     return HttpResponse(exposition([DatabaseGauges()]), content_type=CONTENT_TYPE_LATEST)
 
 
 def _may_read(request: HttpRequest) -> bool:
-    if sender(request.headers.get("Authorization", "")) is not None:
-        return True
+    who = sender(request.headers.get("Authorization", ""))
+    if who is not None:
+        return who.may_read_metrics
     return bool(request.user.is_active and request.user.is_staff)

@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command
 
 from sre_platform.detection.models import AlertRule
 from sre_platform.embedded.stack import HOME
+from sre_platform.intake import tokens
 from tests.docker.test_compose import SERVICES
 
 SECRETS = {"SRE_INTAKE_TOKEN": "intake-token", "SRE_ADMIN_PASSWORD": "a long password"}
@@ -45,7 +46,7 @@ def test_prometheus_and_alertmanager_find_what_they_need(tmp_path, environment):
     assert targets == NAMES | {"sre-platform": "web:8000"}
     own = scraping["scrape_configs"][-1]["authorization"]["credentials_file"]
     assert own == str(files["platform.token"])
-    assert files["platform.token"].read_text() == "intake-token"
+    assert tokens.sender(f"Bearer {files['platform.token'].read_text()}").may_read_metrics
     assert scraping["alerting"]["alertmanagers"][0]["static_configs"] == [{"targets": ["alertmanager:9093"]}]
     assert scraping["rule_files"] == [str(files["rules.yml"])]
     rules = yaml.safe_load(files["rules.yml"].read_text())["groups"][0]["rules"]

@@ -3,11 +3,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sre_platform.engine import digestion, reconcile, tasks
+from sre_platform.incidents import record
+from sre_platform.incidents.domain import Event
 from sre_platform.incidents.models import Silence
 from sre_platform.intake.models import Alert, Delivery, Reconciliation
 from sre_platform.intake.receive import receive
 from sre_platform.kernel.clock import now
 from tests.fakes.alertmanager import alert, body
+from tests.fakes.leases import take
 from tests.fakes.manager import FakeManager, firing, managing, stamp
 
 pytestmark = pytest.mark.django_db
@@ -171,11 +174,27 @@ def test_a_firing_alert_of_another_source_is_nobodys_business(manager):
     assert Alert.objects.get().missing_since is None
 
 
-def test_what_fires_there_and_has_resolved_here_is_counted(manager):
+def test_what_fires_there_and_has_resolved_here_is_opened_again(manager):
     webhook(ends_at=stamp(now() - timedelta(minutes=5)))
     manager.alerts = [firing(since=SINCE)]
     looked = look(manager)
     assert (found(looked), looked.contradicted) == ((0, 0), 1)
+    digestion.reconsider(timedelta(0))
+    row = Alert.objects.get()
+    assert (row.resolved, row.ends_at, row.quiet) == (False, None, "")
+    assert row.membership.incident.state == "open"
+    assert look(manager).contradicted == 0
+
+
+def test_what_is_opened_again_leaves_the_incident_that_has_ended_and_gets_another(manager):
+    webhook()
+    first = Alert.objects.get().membership.incident
+    webhook(ends_at=stamp(now() - timedelta(minutes=5)))
+    record.record(take(first.pk), Event.ALERTS_CLEARED, "Gone.")
+    manager.alerts = [firing(since=SINCE)]
+    assert look(manager).contradicted == 1
+    digestion.reconsider(timedelta(0))
+    assert Alert.objects.get().membership.incident_id != first.pk
 
 
 def test_what_the_intake_would_refuse_is_left_out_and_the_rest_is_mended(manager):

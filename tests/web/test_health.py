@@ -78,8 +78,10 @@ def test_metrics_are_for_those_with_a_token_and_for_staff(web, guest):
     assert Client().get("/metrics").status_code == 401
     assert Client().get("/metrics", headers={"Authorization": "Bearer wrong"}).status_code == 401
     assert guest.get("/metrics").status_code == 401
+    sends = {"Authorization": f"Bearer {tokens.issue('alertmanager')}"}
+    assert Client().get("/metrics", headers=sends).status_code == 401, "who may send may not read"
     assert web.get("/metrics").status_code == 200
-    token = tokens.issue("prometheus")
+    token = tokens.issue("prometheus", scope="metrics")
     answer = Client().get("/metrics", headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 200
     assert "sre_pending_deliveries 0.0" in answer.content.decode()

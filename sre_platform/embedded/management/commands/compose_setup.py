@@ -10,6 +10,7 @@ from django.db import transaction
 from sre_platform.detection.models import enabled_rules
 from sre_platform.embedded import large_form
 from sre_platform.intake import tokens
+from sre_platform.intake.domain import METRICS
 from sre_platform.kernel.errors import SreError
 
 TOKEN = "compose"  # noqa: S105 the name of the token, not the token
@@ -44,16 +45,17 @@ Alertmanager read."""
             call_command("sync", catalog=options["catalog"], stdout=self.stdout)
             with transaction.atomic():
                 tokens.issue(TOKEN, token)
+                reading = tokens.issue("prometheus", scope=METRICS)
                 made = large_form.first_user("sre", password)
-            self._write(token, options)
+            self._write(token, reading, options)
         except (SreError, OSError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"The user sre {'was made' if made else 'was there already'}.")
 
-    def _write(self, token: str, options: dict[str, Any]) -> None:
+    def _write(self, token: str, reading: str, options: dict[str, Any]) -> None:
         rules, targets = enabled_rules(), dict(options["target"])
         platform, manager = options["platform"], options["alertmanager_address"]
-        large_form.write_prometheus(options["prometheus"], targets, platform, manager, rules, token)
+        large_form.write_prometheus(options["prometheus"], targets, platform, manager, rules, reading)
         large_form.write_alertmanager(options["alertmanager"], options["hook"], token)
         self.stdout.write(f"Wrote {len(rules)} alert rules and {len(targets)} targets for Prometheus.")
 

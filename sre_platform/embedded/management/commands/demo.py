@@ -22,6 +22,8 @@ from sre_platform.embedded.stack import Running, Say, Stack, stop_running
 from sre_platform.engine import tasks
 from sre_platform.engine.show import Follower, summary
 from sre_platform.intake import tokens
+from sre_platform.intake.domain import METRICS
+from sre_platform.kernel.envfile import write_private
 from sre_platform.kernel.errors import SreError
 
 PLANNED = "SRE_STACK_PLANNED"  # set once this process runs in the environment of its own plan
@@ -103,6 +105,7 @@ embedded evaluator."""
         call_command("migrate", verbosity=0)
         call_command("sync", catalog=[lab / "catalog.yaml"], stdout=StringIO())
         tokens.issue("embedded", stack.secrets["SRE_INTAKE_TOKEN"])
+        write_private(stack.data / "run" / "metrics.token", tokens.issue("prometheus", scope=METRICS))
         return _new_password()
 
     def _greet(self, stack: Stack, password: str) -> None:
