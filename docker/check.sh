@@ -194,7 +194,8 @@ start() {
 
 manage() { "$engine" exec "$(service web)" python manage.py "$@"; }
 
-calm() { # users are well, and no incident is open: starting up may have looked like a fault, and a drill wants an incident of its own
+# Users are well, and no incident is open: starting up may have looked like a fault, and a drill wants its own incident.
+calm() {
     healthy lab && manage shell -c '
 import sys
 from sre_platform.incidents.domain import ENDED
