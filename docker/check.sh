@@ -56,7 +56,7 @@ clean_up() {
         podman network rm --force "${project}_default" >/dev/null 2>&1 || true
         umount "$work/store/overlay" 2>/dev/null || true
     fi
-    rm -rf "$work"
+    rm -rf "$work" || echo "left behind: $work" >&2
     exit $code
 }
 
@@ -192,20 +192,31 @@ start() {
     fi && until_healthy "${parts[@]}"
 }
 
-calm() { # no incident is open: starting up may have looked like a fault, and a drill wants an incident of its own
-    "$engine" exec "$(service web)" python manage.py shell -c '
+manage() { "$engine" exec "$(service web)" python manage.py "$@"; }
+
+# Users are well, and no incident is open: starting up may have looked like a fault, and a drill wants its own incident.
+calm() {
+    healthy lab && manage shell -c '
 import sys
 from sre_platform.incidents.domain import ENDED
 from sre_platform.incidents.models import Incident
 sys.exit(Incident.objects.exclude(state__in=ENDED).exists())'
 }
 
-until_calm() {
+within() { # COMMAND...: again until it succeeds, for a while
     local deadline=$((SECONDS + ready_within_s))
-    until calm && until_healthy lab; do
+    until "$@"; do
         [ $SECONDS -lt $deadline ] || return 1
         sleep 2
     done
+}
+
+scraped() { # every target, the platform's own counters among them
+    manage shell -c '
+import json, sys, urllib.request
+with urllib.request.urlopen("http://prometheus:9090/api/v1/query?query=up", timeout=5) as answer:
+    up = {one["metric"]["job"]: one["value"][1] for one in json.load(answer)["data"]["result"]}
+sys.exit(f"{up}" if set(up.values()) != {"1"} or "sre-platform" not in up else 0)'
 }
 
 heal() {
@@ -237,8 +248,10 @@ done
 step "without secrets it refuses to start" refuses_without_secrets
 up=yes
 step "every part is up and healthy" start
-step "users are well, and no incident is open" until_calm
+step "users are well, and no incident is open" within calm
+step "Prometheus reaches every target" within scraped
 step "the drill $drill is healed" heal
 grep -q "$cause" "$work/drill.json" || fail "the drill's cause does not name $cause"
+step "the doctor finds nothing wrong" within manage doctor
 printf '%5d s  altogether\n' $((SECONDS - began))
 grep -o '"stages": {[^}]*}' "$work/drill.json"
