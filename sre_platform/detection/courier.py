@@ -88,12 +88,14 @@ class Courier:
                 self._changed.wait(due_in)
 
     def _deliver(self, parcel: _Parcel) -> None:
+        with self._changed:
+            last = self._closing  # one that was on its way before does not count as the try once more
         known = {"group": dict(parcel.body.group), "status": parcel.body.json["status"], "attempt": parcel.attempts + 1}
         try:
             self._send(parcel.body)
         except SreError as error:
             log.warning("delivery_failed", **known, error=str(error), permanent=error.permanent)
-            self._settle(parcel, keep=not error.permanent)
+            self._settle(parcel, keep=not error.permanent and not last)
         else:
             log.info("delivered", **known)
             self._settle(parcel, keep=False, taken=True)
@@ -106,5 +108,5 @@ class Courier:
             if taken:
                 self._delivered.append(parcel.body)
             # A newer body of the group may have come in meanwhile: that one stays.
-            if self._pending.get(parcel.body.group) is parcel and (not keep or self._closing):
+            if self._pending.get(parcel.body.group) is parcel and not keep:
                 del self._pending[parcel.body.group]

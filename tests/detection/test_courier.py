@@ -3,6 +3,7 @@ import time
 
 from sre_platform.detection.courier import Courier, webhook
 from sre_platform.detection.delivery import Alert, webhook_body
+from sre_platform.kernel.errors import Unavailable
 from tests.fakes.wire import Answer, serving
 
 
@@ -60,6 +61,23 @@ def test_a_refused_body_is_neither_repeated_nor_acknowledged():
         courier.close()
     assert len(wire.calls) == 2
     assert courier.delivered() == [body("B")]
+
+
+def test_what_is_on_its_way_when_it_closes_is_tried_once_more_all_the_same():
+    closing, calls = threading.Event(), []
+
+    def send(content):
+        calls.append(content)
+        closing.wait(5)
+        raise Unavailable("The other side is away.")
+
+    courier = Courier(send, backoff_s=(60, 60))
+    courier.start()
+    courier.put(body("A"))
+    eventually(lambda: calls)
+    threading.Timer(0.2, closing.set).start()
+    courier.close()
+    assert len(calls) == 2
 
 
 def test_closing_tries_what_is_pending_once_more():
