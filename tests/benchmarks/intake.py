@@ -22,6 +22,7 @@ BATCHES = (1, 10, 50)
 TURNS, SECONDS = 3, 4.0
 OFFERED_PER_S, SUSTAINED_PER_S, SUSTAINED_S = 2_000, 1_500, 30.0
 IDLE_LOOKS = 60
+SENDERS = 32  # so many that each may wait for its answer and the rate still holds
 DIGEST_ALONE = """
 import django, sys, time
 django.setup()
@@ -103,7 +104,7 @@ def digested(database: str) -> dict[str, float]:
     with measured(database) as it:
         deliveries = int(OFFERED_PER_S * SUSTAINED_S / 10)
         command = [sys.executable, "-m", "tests.benchmarks.senders", str(it.web_port), "/hooks/alertmanager", it.token]
-        words = [SUSTAINED_S * 2, 10, 8, deliveries, 8 * SUSTAINED_S / deliveries]
+        words = [SUSTAINED_S * 2, 10, SENDERS, deliveries, SENDERS * SUSTAINED_S / deliveries]
         sender, most = subprocess.Popen([*command, *map(str, words)], cwd=HOME, stdout=subprocess.PIPE), 0
         while sender.poll() is None:
             most = max(most, _pending(it))
