@@ -212,7 +212,7 @@ def test_standard_library(function, file):
         ("main.main", "/src/cases/app/main.go"),
         ("main.main", "/home/me/go/src/log/main.go"),
         ("lab/internal/service.(*Client).send", "lab/internal/service/client.go"),
-        ("lab/internal/service.(*Client).send", "/work/lab/internal/service/client.go"),
+        ("lab/internal/service.(*Client).send", "/home/lab/internal/service/client.go"),
         ("github.com/lib/pq.(*conn).recv", "github.com/lib/pq@v1.10.9/conn.go"),
         ("github.com/lib/pq.(*conn).recv", "/root/go/pkg/mod/github.com/lib/pq@v1.10.9/conn.go"),
         ("golang.org/x/net/http2.(*Framer).ReadFrame", "golang.org/x/net@v0.1.0/http2/frame.go"),

@@ -30,8 +30,8 @@ diagnose: {rules: [goroutine_leak]}
 remediate: [restart_service]
 """
 DUMP = "goroutine profile: total 412\n401 @ 0x43e 0x44f\n#\t0x6b1\tshop/payments.(*Till).Charge\t/src/till.go:57\n"
-SITE = {"function": "shop/payments.(*Till).Charge.func1", "file": "/work/lab/src/shop/payments/till.go", "line": 57}
-CREATED = {"function": "shop/payments.(*Till).Charge", "file": "/work/lab/src/shop/payments/till.go", "line": 49}
+SITE = {"function": "shop/payments.(*Till).Charge.func1", "file": "/home/lab/src/shop/payments/till.go", "line": 57}
+CREATED = {"function": "shop/payments.(*Till).Charge", "file": "/home/lab/src/shop/payments/till.go", "line": 49}
 FINDING = {
     "cause": "chan_send_no_receiver",
     "family": "chan-send",
