@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-Kind = Literal["gc-proof", "lock-cycle", "growth", "signature", "state", "change", "probe"]
+Kind = Literal[
+    "gc-proof", "lock-cycle", "growth", "signature", "state", "change", "probe", "profile", "runtime", "host", "metrics"
+]
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,10 @@ class Site:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one collector saw of one service. ``data`` is JSON-safe; ``texts`` are raw documents by name, for people.
+    """What one collector saw of one service. Which names each collector uses: docs/decisions/0007.
 
+    ``data`` is JSON-safe. ``texts`` and ``profiles`` are raw documents by name: what people read, and what is bytes
+    (pprof protobuf as the service sent it, gzip or not). ``asked`` says what was asked for, one line a request.
     ``missing`` is the one sentence why nothing could be seen; then ``data`` is empty. Missing is not healthy.
     """
 
@@ -33,11 +37,18 @@ class Evidence:
     data: Mapping[str, Any] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     missing: str = ""
+    profiles: Mapping[str, bytes] = field(default_factory=dict)
+    asked: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A hypothesis with its reasons. ``confidence`` is 0..1 and follows the kind of evidence, not its amount."""
+    """A hypothesis with its reasons. ``confidence`` is 0..1 and follows the kind of evidence, not its amount.
+
+    ``because`` supports it, ``against`` speaks against it, ``would_decide`` says what to look at to be sure: whole
+    sentences with the values seen. ``advice`` is for the owner of the code. ``site`` is the line to blame; when
+    ``in_dump`` is False the guilty call is not on any stack, and ``created_by`` or ``site`` is the nearest place.
+    """
 
     cause: str
     family: str
@@ -51,10 +62,14 @@ class Finding:
     created_by: Site | None = None
     count: int | None = None
     growth: int | None = None
+    in_dump: bool = True
+    against: Sequence[str] = ()
+    would_decide: Sequence[str] = ()
 
     def as_json(self) -> dict[str, Any]:
         """A JSON-safe dict of all fields."""
-        return asdict(self) | {"because": list(self.because), "advice": list(self.advice)}
+        said = ("because", "against", "would_decide", "advice")
+        return asdict(self) | {name: list(getattr(self, name)) for name in said}
 
 
 class Rule(Protocol):
