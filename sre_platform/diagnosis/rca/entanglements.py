@@ -1,0 +1,194 @@
+"""From who waits for whose lock to the mistake: a cycle, a lock held over something slow, one that is never released.
+
+The order of the questions is the order of how sure their answers are: addresses first, then the shape of the stacks,
+then what stands beside it, and "nobody holds it" last.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from sre_platform.diagnosis.parsers.goroutines import CHAN_OPERATION, Bucket, Dump
+from sre_platform.diagnosis.rca.code import package_of, receiver_of
+from sre_platform.diagnosis.rca.lock_graph import (
+    READ,
+    WRITE,
+    Group,
+    LockGraph,
+    Person,
+    holds_itself,
+    runs_itself,
+    same_type_outside,
+)
+
+CHANNEL_STATES = ("chan send", "chan receive", "select", CHAN_OPERATION)
+SLOW_STATES = ("IO wait", "sleep", "syscall")
+SLOW_PACKAGES = frozenset({"net", "net/http", "database/sql", "os/exec", "crypto/tls", "os"})
+BUSY_STATES = ("running", "runnable", "")
+MAIN_GOROUTINE = 1
+FORGOTTEN = "mutex_missing_unlock"
+WAITING_PARENTS = ("sync.WaitGroup.Wait", "chan receive", "select", CHAN_OPERATION)
+
+
+@dataclass(frozen=True)
+class Entanglement:
+    """Goroutines that a lock keeps from going on. ``certain`` when addresses say so.
+
+    ``roots`` are to blame, the likeliest first; ``victims`` wait for them and would go on by themselves.
+    """
+
+    cause: str
+    roots: tuple[Bucket, ...]
+    victims: tuple[Bucket, ...]
+    certain: bool
+    because: str
+
+    @property
+    def named(self) -> bool:
+        """Whether it was seen what the mistake is; that a lock has no holder says only what it is not."""
+        return self.cause != FORGOTTEN
+
+
+def entanglements(dump: Dump, suspicious: Collection[object]) -> list[Entanglement]:
+    """What the locks of ``dump`` tell, one for each chain of waiters. ``suspicious`` are keys of suspected buckets."""
+    graph = LockGraph(dump)
+    found: list[Entanglement] = []
+    told: set[int] = set()
+    chains = [_chain(graph, group) for group in graph.groups.values()]
+    for chain in sorted(chains, key=lambda chain: (-len(chain.groups), -len(chain.groups[0]))):
+        if told.isdisjoint(map(id, chain.groups)):
+            found.extend(_judged(graph, chain, suspicious))
+        told |= {id(group) for group in chain.groups}
+    return found
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """Groups, each waiting for a lock that somebody in the next one holds; ``end`` holds the last one's, if known."""
+
+    groups: Sequence[Group]
+    end: Person | None
+    closed: bool
+
+
+def _chain(graph: LockGraph, group: Group) -> _Chain:
+    groups = [group]
+    while True:
+        holders = graph.inside_once(groups[-1]) or graph.holders(groups[-1])
+        holder = next((p for p in holders if p.waits_for_lock), None) if holders else None
+        other = next((p for p in holders if not p.waits_for_lock), None)
+        if other is not None or holder is None:
+            return _Chain(groups, other, False)
+        following = graph.group_of(holder)
+        if any(following is known for known in groups):
+            return _Chain(groups, None, True)
+        groups.append(following)
+
+
+def _judged(graph: LockGraph, chain: _Chain, suspicious: Collection[object]) -> Iterator[Entanglement]:
+    if chain.end and chain.end.bucket.state in BUSY_STATES:
+        return  # it will let go: that is contention, and the mutex profile's to judge
+    last = chain.groups[-1]
+    before = [person for group in chain.groups[:-1] for person in group]
+    mistake = (
+        _reentered(last)
+        or (_cycle(chain) if chain.closed else None)
+        or (_held_by(chain.end, last, True) if chain.end else None)
+        or _recursive(last)
+        or _doubled(last)
+        or (_cycle(chain) if before else None)
+        or _beside(graph, last, suspicious)
+        or _forgotten(last)
+    )
+    if mistake:
+        roots = set(map(id, mistake.roots))
+        victims = [p.bucket for p in (*before, *last) if id(p.bucket) not in roots]
+        yield Entanglement(
+            mistake.cause, mistake.roots, tuple(dict.fromkeys(victims)), mistake.certain, mistake.because
+        )
+
+
+def _mistake(cause: str, roots: Sequence[Person], certain: bool, because: str) -> Entanglement:
+    return Entanglement(cause, tuple(dict.fromkeys(p.bucket for p in roots)), (), certain, because)
+
+
+def _reentered(group: Group) -> Entanglement | None:
+    inside = [person for person in group if runs_itself(person)]
+    why = "It waits for a sync.Once whose function it is itself running."
+    return _mistake("once_reentered", inside, True, why) if inside else None
+
+
+def _cycle(chain: _Chain) -> Entanglement:
+    """Each holds the lock that the other wants; of a chain that is not seen to close, the last link is inferred."""
+    people = [group[0] for group in chain.groups]
+    seen = "each holds the lock that the next one waits for"
+    why = (
+        f"{len(people)} goroutines wait for each other: {seen}{'' if chain.closed else ' (the last link is inferred)'}."
+    )
+    return _mistake("lock_order_abba", people, True, why)
+
+
+def _held_by(holder: Person, group: Group, certain: bool) -> Entanglement | None:
+    """The holder itself waits for something that is no lock; one that runs will let go."""
+    bucket = holder.bucket
+    cause = _cause_of_holder(bucket)
+    how = "has the lock's object in hand (by address)" if certain else "is the only other one that is stuck there"
+    why = f"Goroutine {holder.goroutine.id}, in {bucket.state}, {how}; {len(group)} or more wait for the lock."
+    return _mistake(cause, [holder], certain, why) if cause else None
+
+
+def _cause_of_holder(bucket: Bucket) -> str:
+    library = {package_of(frame.function) for frame in bucket.frames}
+    if bucket.state in SLOW_STATES or (bucket.state == "select" and library & SLOW_PACKAGES):
+        return "mutex_held_across_io"
+    if bucket.state.startswith(CHANNEL_STATES):
+        return "chan_lock_cycle"
+    return {"sync.WaitGroup.Wait": "waitgroup_never_done", "sync.Cond.Wait": "cond_never_signaled"}.get(
+        bucket.state, ""
+    )
+
+
+def _recursive(group: Group) -> Entanglement | None:
+    """A reader that reads already waits behind a writer that waits for the first read to end."""
+    writers = [person for person in group if person.takes(WRITE)]
+    readers = [p for p in group if p.takes(READ) and (holds_itself(p) or same_type_outside(p))]
+    if not writers or not readers:
+        return None
+    certain = any(map(holds_itself, readers))
+    why = "A reader that holds the RWMutex already asks for it again, behind a writer who waits for the reader."
+    return _mistake("rwmutex_recursive_rlock", [*readers, *writers], certain, why)
+
+
+def _doubled(group: Group) -> Entanglement | None:
+    by_address = [person for person in group if holds_itself(person)]
+    doubled = by_address or ([person for person in group if same_type_outside(person)] if len(group) == 1 else [])
+    why = "An outer call on the same stack has the lock's object in hand: it waits for a lock that it holds itself."
+    return _mistake("mutex_double_lock", doubled, bool(by_address), why) if doubled else None
+
+
+def _beside(graph: LockGraph, group: Group, suspicious: Collection[object]) -> Entanglement | None:
+    """Somebody stuck in the function, or in a method of the type, that takes the lock; else a stuck sibling."""
+    callers = [person.caller.function for person in group if person.caller]
+    types = {receiver_of(function) for function in callers} - {""}
+    parents = {p.goroutine.parent for p in group} - {None, MAIN_GOROUTINE}
+    family = {p.goroutine.parent for p in group} | {p.goroutine.id for p in group}
+    stuck = [p for p in graph.people if not p.waits_for_lock and _cause_of_holder(p.bucket)]
+    likely = [p for p in stuck if p.bucket.key in suspicious and not _is_parent(p, family)]
+    for related in (
+        [p for p in stuck if any(call.function in callers for call in p.own)],
+        [p for p in likely if types & {receiver_of(call.function) for call in p.own}],
+        [p for p in likely if p.goroutine.parent in parents],
+    ):
+        if related:
+            return _held_by(related[0], group, False)
+    return None
+
+
+def _is_parent(person: Person, family: Collection[int | None]) -> bool:
+    return person.bucket.state in WAITING_PARENTS and person.goroutine.id in family
+
+
+def _forgotten(group: Group) -> Entanglement:
+    """Nobody holds it: whoever took it has returned without giving it back."""
+    writers = [person for person in group if person.bucket.state == "sync.RWMutex.Lock"]
+    why = "No goroutine in the dump holds the lock: whoever took it left without unlocking."
+    return _mistake(FORGOTTEN, writers or group, False, why)
