@@ -4,11 +4,12 @@ The order of the questions is the order of how sure their answers are: addresses
 then what stands beside it, and "nobody holds it" last.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sre_platform.diagnosis.parsers.goroutines import CHAN_OPERATION, Bucket, Dump
-from sre_platform.diagnosis.rca.code import package_of, receiver_of
+from sre_platform.diagnosis.rca.code import is_library, is_standard_library, package_of, receiver_of
 from sre_platform.diagnosis.rca.lock_graph import (
     READ,
     WRITE,
@@ -51,12 +52,13 @@ class Entanglement:
 def entanglements(dump: Dump, suspicious: Collection[object]) -> list[Entanglement]:
     """What the locks of ``dump`` tell, one for each chain of waiters. ``suspicious`` are keys of suspected buckets."""
     graph = LockGraph(dump)
+    stuck = _Stuck(graph, suspicious)
     found: list[Entanglement] = []
     told: set[int] = set()
     chains = [_chain(graph, group) for group in graph.groups.values()]
     for chain in sorted(chains, key=lambda chain: (-len(chain.groups), -len(chain.groups[0]))):
         if told.isdisjoint(map(id, chain.groups)):
-            found.extend(_judged(graph, chain, suspicious))
+            found.extend(_judged(chain, stuck))
         told |= {id(group) for group in chain.groups}
     return found
 
@@ -84,7 +86,7 @@ def _chain(graph: LockGraph, group: Group) -> _Chain:
         groups.append(following)
 
 
-def _judged(graph: LockGraph, chain: _Chain, suspicious: Collection[object]) -> Iterator[Entanglement]:
+def _judged(chain: _Chain, stuck: "_Stuck") -> Iterator[Entanglement]:
     if chain.end and chain.end.bucket.state in BUSY_STATES:
         return  # it will let go: that is contention, and the mutex profile's to judge
     last = chain.groups[-1]
@@ -96,7 +98,7 @@ def _judged(graph: LockGraph, chain: _Chain, suspicious: Collection[object]) -> 
         or _recursive(last)
         or _doubled(last)
         or (_cycle(chain) if before else None)
-        or _beside(graph, last, suspicious)
+        or stuck.beside(last)
         or _forgotten(last)
     )
     if mistake:
@@ -140,7 +142,7 @@ def _cause_of_holder(bucket: Bucket) -> str:
     library = {package_of(frame.function) for frame in bucket.frames}
     if bucket.state in SLOW_STATES or (bucket.state == "select" and library & SLOW_PACKAGES):
         return "mutex_held_across_io"
-    if bucket.state.startswith(CHANNEL_STATES):
+    if bucket.state in CHANNEL_STATES:
         return "chan_lock_cycle"
     return {"sync.WaitGroup.Wait": "waitgroup_never_done", "sync.Cond.Wait": "cond_never_signaled"}.get(
         bucket.state, ""
@@ -165,22 +167,46 @@ def _doubled(group: Group) -> Entanglement | None:
     return _mistake("mutex_double_lock", doubled, bool(by_address), why) if doubled else None
 
 
-def _beside(graph: LockGraph, group: Group, suspicious: Collection[object]) -> Entanglement | None:
-    """Somebody stuck in the function, or in a method of the type, that takes the lock; else a stuck sibling."""
-    callers = [person.caller.function for person in group if person.caller]
-    types = {receiver_of(function) for function in callers} - {""}
-    parents = {p.goroutine.parent for p in group} - {None, MAIN_GOROUTINE}
-    family = {p.goroutine.parent for p in group} | {p.goroutine.id for p in group}
-    stuck = [p for p in graph.people if not p.waits_for_lock and _cause_of_holder(p.bucket)]
-    likely = [p for p in stuck if p.bucket.key in suspicious and not _is_parent(p, family)]
-    for related in (
-        [p for p in stuck if any(call.function in callers for call in p.own)],
-        [p for p in likely if types & {receiver_of(call.function) for call in p.own}],
-        [p for p in likely if p.goroutine.parent in parents],
-    ):
-        if related:
-            return _held_by(related[0], group, False)
-    return None
+class _Stuck:
+    """Those who are stuck in something else than a lock, found by what relates them to its waiters."""
+
+    def __init__(self, graph: LockGraph, suspicious: Collection[object]) -> None:
+        self._by_call: dict[str, list[Person]] = defaultdict(list)
+        self._by_parent: dict[int, list[Person]] = defaultdict(list)
+        self._suspected: set[Person] = set()
+        causes = {id(person.bucket): person.bucket for person in graph.people if not person.waits_for_lock}
+        stuck = {key for key, bucket in causes.items() if _cause_of_holder(bucket)}
+        suspected = {key for key in stuck if causes[key].key in suspicious}
+        for person in graph.people:
+            if id(person.bucket) in stuck:
+                self._enter(person, id(person.bucket) in suspected)
+
+    def _enter(self, person: Person, suspected: bool) -> None:
+        for name in {call.function for call in person.own} | {receiver_of(call.function) for call in person.own}:
+            self._by_call[name].append(person)
+        if suspected:
+            self._suspected.add(person)
+        if person.goroutine.parent and person.goroutine.parent != MAIN_GOROUTINE and not _of_library(person.bucket):
+            self._by_parent[person.goroutine.parent].append(person)
+
+    def beside(self, group: Group) -> Entanglement | None:
+        """Somebody stuck in the function, or in a method of the type, that takes the lock; else a stuck sibling."""
+        family = {p.goroutine.parent for p in group} | {p.goroutine.id for p in group}
+        callers = {person.caller.function for person in group if person.caller}
+        types = {receiver_of(function) for function in callers} - {""}
+        parents = {p.goroutine.parent for p in group if p.goroutine.parent and not _of_library(p.bucket)}
+        related = [p for name in sorted(callers) for p in self._by_call.get(name, ())]
+        related += self._likely((p for name in sorted(types) for p in self._by_call.get(name, ())), family)
+        related += self._likely((p for parent in sorted(parents) for p in self._by_parent.get(parent, ())), family)
+        return _held_by(related[0], group, False) if related else None
+
+    def _likely(self, people: Iterable[Person], family: Collection[int | None]) -> list[Person]:
+        return [p for p in people if p in self._suspected and not _is_parent(p, family)]
+
+
+def _of_library(bucket: Bucket) -> bool:
+    """Whether a library started it: all requests of a server are siblings, and strangers all the same."""
+    return bucket.created_by is None or is_standard_library(bucket.created_by) or is_library(bucket.created_by)
 
 
 def _is_parent(person: Person, family: Collection[int | None]) -> bool:

@@ -5,7 +5,7 @@ from the state (``goroutine_growth``, ``goroutine_states``); locks are followed 
 parents to their children; what is left over at the end of these chains is a root, and gets a cause.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from sre_platform.diagnosis.domain import Kind, Site
 from sre_platform.diagnosis.parsers.goroutines import CHAN_OPERATION, Bucket, Dump
 from sre_platform.diagnosis.rca.code import user_site
 from sre_platform.diagnosis.rca.entanglements import Entanglement, entanglements
+from sre_platform.diagnosis.rca.go_source import cause_in_source
 from sre_platform.diagnosis.rca.goroutine_growth import Suspect, suspects
 from sre_platform.diagnosis.rca.goroutine_names import context_cause, named_cause
 from sre_platform.diagnosis.rca.goroutine_signatures import CAUSES_BY_STATE, signature
@@ -58,8 +59,19 @@ class Report:
     victims: tuple[Victim, ...]
 
 
-def report(later: Dump, earlier: Dump | None = None, leaked: Dump | None = None) -> Report:
-    """The causes, best first. ``earlier`` is a dump of the same process, ``leaked`` its goroutineleak profile."""
+Source = Callable[[str], Sequence[str]]
+
+
+def no_source(file: str) -> Sequence[str]:  # noqa: ARG001
+    """The lines of every file when there is no checkout: none."""
+    return ()
+
+
+def report(later: Dump, earlier: Dump | None = None, leaked: Dump | None = None, source: Source = no_source) -> Report:
+    """The causes, best first. ``earlier`` is a dump of the same process, ``leaked`` its goroutineleak profile.
+
+    ``source`` gives the lines of a file that a frame names, none when it does not know it.
+    """
     leads = suspects(earlier, later, leaked)
     if not leads and earlier is None:
         leads = state_suspects(later)
@@ -68,12 +80,23 @@ def report(later: Dump, earlier: Dump | None = None, leaked: Dump | None = None)
     roots = [_tangled(bucket, tangle, leads) for tangle in tangles for bucket in tangle.roots]
     known = {root.bucket.key for root in roots} | held
     free = [lead for lead in leads if lead.bucket.key not in known]
-    roots += [_cause(lead, later) for lead in free if not lead.victim]
-    causes = tuple(sorted(roots, key=_order(roots)))[:MOST_CAUSES]
+    roots += [_cause(lead, later, source) for lead in free if not lead.victim]
+    causes = _told_once(sorted(roots, key=_order(roots)))[:MOST_CAUSES]
     victims = [lead.bucket for lead in free if lead.victim]
     victims += [bucket for tangle in tangles for bucket in tangle.victims]
     told = tuple(Victim(bucket, _waits_for(bucket, causes, tangles)) for bucket in victims if causes)
     return Report(later.total, later.truncated, _verdict(causes, earlier), causes, told)
+
+
+def _told_once(causes: Iterable[Cause]) -> tuple[Cause, ...]:
+    """Without what says the same of the same line, or of the same goroutines, again; the first is the better one."""
+    places: dict[Hashable, Cause] = {}
+    for cause in causes:
+        places.setdefault((cause.cause, str(cause.site)), cause)
+    buckets: dict[Hashable, Cause] = {}
+    for cause in places.values():
+        buckets.setdefault(cause.bucket.key, cause)
+    return tuple(buckets.values())
 
 
 def _relevant(tangles: Iterable[Entanglement], leads: Sequence[Suspect], earlier: Dump | None) -> list[Entanglement]:
@@ -101,10 +124,15 @@ def _tangled(bucket: Bucket, tangle: Entanglement, leads: Sequence[Suspect]) -> 
     return Cause(seen, tangle.cause, evidence, user_site(bucket.frames), growth, tangle.named, tangle.because)
 
 
-def _cause(lead: Suspect, later: Dump) -> Cause:
-    signed = signature(lead.bucket, later.buckets)
+def _cause(lead: Suspect, later: Dump, source: Source) -> Cause:
+    signed = signature(lead.bucket, later.buckets) or _in_source(lead, source)
     cause = signed or _by_wait(lead.bucket, later) or CAUSES_BY_STATE[lead.bucket.state or CHAN_OPERATION]
     return Cause(lead.bucket, cause, lead.evidence, lead.site, lead.growth, bool(signed))
+
+
+def _in_source(lead: Suspect, source: Source) -> str:
+    site = lead.site
+    return cause_in_source(source(site.file), site.line, lead.bucket.state or CHAN_OPERATION) if site else ""
 
 
 def _by_wait(bucket: Bucket, later: Dump) -> str:
@@ -130,7 +158,7 @@ def _order(roots: Sequence[Cause]) -> Any:
         return (
             root.evidence == "state",
             root.evidence == "growth",
-            not root.why,
+            not (root.why and root.signed),
             (root.growth or 0) < TOGETHER * most,
             root.site is None,
             not root.signed,

@@ -11,6 +11,7 @@ BY_PROOF, BY_LOCK_CYCLE, BY_GROWTH_AND_SIGNATURE, BY_GROWTH = 0.97, 0.9, 0.85, 0
 BY_SHAPE, BY_STATE = 0.5, 0.35
 # A few goroutines that can never go on are a bug, but hardly why an alert fires: below what lets a playbook act.
 BY_PROOF_OF_FEW = 0.75
+NOT_THERE = "; the call that left them there is not on their stacks"
 
 
 def confidence(cause: Cause) -> float:
@@ -28,7 +29,8 @@ def confidence(cause: Cause) -> float:
 def because(cause: Cause, report: Report, seconds_apart: float | None = None) -> Iterator[str]:
     """Whole sentences with the figures, the weightiest first. ``seconds_apart`` lie between the two dumps."""
     bucket = cause.bucket
-    yield f"{_crowd(cause)} {_place(cause)}{_more(cause.growth, seconds_apart)}."
+    more = _more(cause.growth, seconds_apart)
+    yield f"{_crowd(cause)} {_place(cause)}{more}{'' if cause.site else NOT_THERE}."
     if bucket.leaked:
         yield f"The garbage collector proved {bucket.leaked} of them unreachable (goroutineleak profile)."
     if cause.why:
@@ -75,7 +77,7 @@ def _crowd(cause: Cause) -> str:
 def _place(cause: Cause) -> str:
     if cause.site:
         return f"at {cause.site}"
-    return f"under {_outermost(cause.bucket.frames)}, and the call that left them there is not on their stacks"
+    return f"under {_outermost(cause.bucket.frames)}"
 
 
 def _outermost(frames: Sequence[Frame]) -> str:

@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sre_platform.diagnosis.parsers.goroutine_calls import Call, calls
 from sre_platform.diagnosis.parsers.goroutines import Bucket, Dump, Frame, Goroutine
@@ -33,25 +34,25 @@ class Person:
     def waits_for_lock(self) -> bool:
         return self.bucket.state in LOCK_STATES
 
-    @property
+    @cached_property
     def lock(self) -> int | None:
         """The address of the lock that it waits for."""
         slow = (call for call in self.calls if call.function in LOCK_SLOW)
         return next((call.pointers[0] for call in slow if call.pointers), None)
 
-    @property
+    @cached_property
     def own(self) -> Sequence[Call]:
         for index, call in enumerate(self.calls):
             if package_of(call.function) not in LOCK_PACKAGES:
                 return self.calls[index:]
         return ()
 
-    @property
+    @cached_property
     def caller(self) -> Call | None:
         """The call that takes the lock."""
         return self.own[0] if self.own else None
 
-    @property
+    @cached_property
     def object(self) -> int | None:
         """The object whose method takes the lock."""
         return next(iter(self.caller.pointers), None) if self.caller else None
@@ -60,7 +61,7 @@ class Person:
         """Whether it waits in one of these functions of the lock packages."""
         return any(call.function in functions for call in self.calls[: len(self.calls) - len(self.own)])
 
-    @property
+    @cached_property
     def places(self) -> frozenset[tuple[str, int]]:
         return frozenset((call.function, call.line) for call in self.calls)
 
@@ -75,10 +76,14 @@ class LockGraph:
         self.people: list[Person] = []
         self.groups: dict[Hashable, Group] = {}
         self._pointers: list[tuple[int, int, Call]] = []
+        self._runners: dict[tuple[str, int], list[Person]] = defaultdict(list)
         if not any(bucket.state in LOCK_STATES for bucket in dump.buckets):
             return
         self.people = [Person(b, g, calls(g)) for b in dump.buckets for g in b.samples]
         self.groups = _by_lock(person for person in self.people if person.waits_for_lock)
+        for person in self.people:
+            for start in _runs_once(person.own):
+                self._runners[start].append(person)
         self._pointers = sorted(self._addresses(), key=lambda known: known[:2])
 
     def holders(self, group: Group) -> list[Person]:
@@ -98,7 +103,7 @@ class LockGraph:
     def inside_once(self, group: Group) -> list[Person]:
         """Those who run the function that ``group`` waits to be run, told by the line that calls Do."""
         starts = {(p.caller.function, p.caller.line) for p in group if p.caller and p.takes(ONCE)}
-        return [p for p in self.people if starts & set(_runs_once(p.own))]
+        return list(dict.fromkeys(p for start in sorted(starts) for p in self._runners.get(start, ())))
 
     def _addresses(self) -> Iterator[tuple[int, int, Call]]:
         for index, person in enumerate(self.people):
