@@ -2,17 +2,26 @@
 
 The forms are those of ``runtime/traceback.go`` (``goroutineheader``, ``printcreatedby1``), Go 1.5 to 1.27.
 
-Most goroutines of a big dump look like another one. So a goroutine is told by the bytes that such twins share, its
-state and the lines of its places (every other line: call, place, call, place), which costs a split and a look into a
-dict; only what has not been seen before is read call by call. A stack of any other shape has addresses in that key,
-is therefore never found, and is read call by call as well: slower, but right.
+Most goroutines of a big dump look like another one. So a goroutine is told by the bytes that such twins share: its
+state, its calls without their arguments and its places (every other line: call, place, call, place), which costs a
+split and a look into a dict; only what has not been seen before is read call by call. A stack of any other shape is
+never remembered, and is read call by call each time: slower, but right.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sre_platform.diagnosis.domain import Site
-from sre_platform.diagnosis.parsers.goroutine_dump import SAMPLES, Bucket, Dump, Frame, Goroutine, number, place
+from sre_platform.diagnosis.parsers.goroutine_dump import (
+    LONGEST_NUMBER,
+    SAMPLES,
+    Bucket,
+    Dump,
+    Frame,
+    Goroutine,
+    number,
+    place,
+)
 from sre_platform.diagnosis.parsers.goroutine_waits import wait_of
 
 STATE_SUFFIXES = (" (durable)", " (scan)", " (leaked)")  # printed in the reverse order; " (nil chan)" is no suffix
@@ -22,16 +31,19 @@ MOST_SHAPES = 50_000  # keys that are remembered, some 1 KB each
 MOST_SAMPLED = 16 << 20  # bytes of printed goroutines that are kept in all
 HEAD = b"goroutine "
 CREATED = "created by "
-ARGUMENTS = b"0123456789abcdefx?{}, "
+CREATED_BY = CREATED.encode()
 ANCESTORS = "[originating from "
 NEVER = 1 << 63  # larger than any goroutine's number and any wait
+
+
+Shape = tuple[bytes, bytes, bytes, int]  # the state, the names, the places and how many calls are well-formed
 
 
 class Stacks:
     """Counts goroutines by bucket as their text comes in. Memory grows with different stacks, not with goroutines."""
 
     def __init__(self) -> None:
-        self._shapes: dict[tuple[bytes, ...], tuple[_Tally, int]] = {}
+        self._shapes: dict[Shape, tuple[_Tally, int]] = {}
         self._tallies: dict[Hashable, _Tally] = {}
         self._minutes: dict[bytes, int | None] = {b"": None}
         self._room = MOST_SAMPLED
@@ -44,8 +56,7 @@ class Stacks:
             lines = block.split(b"\n")
             head = lines[0]
             state, _, notes = head.partition(b" [")[2].partition(b"]")[0].partition(b", ")
-            places = b"\n".join(lines[2::2])
-            shape = state, _calls(lines[1::2], places), places
+            shape = state, _names(lines[1::2]), b"\n".join(lines[2::2]), block.count(b")\n")
             known = shapes.get(shape)
             if known is None or (goroutine := _id(head)) is None:
                 self._read(block, shape)
@@ -66,7 +77,7 @@ class Stacks:
         buckets = sorted((tally.bucket() for tally in self._tallies.values()), key=lambda bucket: -bucket.count)
         return Dump(self.goroutines, truncated, tuple(buckets))
 
-    def _read(self, block: bytes, shape: tuple[bytes, ...]) -> None:
+    def _read(self, block: bytes, shape: Shape) -> None:
         """A block like none before: perhaps no goroutine, perhaps several that lost the empty line between them."""
         read = list(stacks(block.decode(errors="replace").split("\n")))
         for bucket in read:
@@ -75,7 +86,7 @@ class Stacks:
             for sample in bucket.samples:
                 self._sample(tally, sample)
         self.goroutines += len(read)
-        if len(read) == 1 and block.startswith(HEAD) and len(self._shapes) < MOST_SHAPES:
+        if len(read) == 1 and _is_regular(block.split(b"\n")) and len(self._shapes) < MOST_SHAPES:
             self._shapes[shape] = tally, read[0].leaked
 
     def _tally(self, bucket: Bucket) -> "_Tally":
@@ -134,27 +145,26 @@ class _Tally:
         )
 
 
-def _calls(calls: Sequence[bytes], places: bytes) -> bytes:
-    """What is left of the calls without their arguments and the creator's number: of twins the same bytes.
+def _names(calls: Sequence[bytes]) -> bytes:
+    """The names of well-formed calls: without their arguments, which hold no parenthesis, and the creator's number."""
+    if calls and calls[-1].startswith(CREATED_BY):
+        *calls, creator = calls
+        return b"\n".join([*(call.rpartition(b"(")[0] for call in calls), creator.partition(b" in goroutine ")[0]])
+    return b"\n".join([call.rpartition(b"(")[0] for call in calls])
 
-    Arguments are dropped by dropping what they are made of, which spares looking for them. What the names lose with
-    them matters only where two functions share a place, and that is the compiler's ``<autogenerated>:1``.
-    """
-    if b"<autogenerated>" in places:
-        calls = [
-            call.partition(b" in goroutine ")[0] if call.startswith(CREATED.encode()) else call.rpartition(b"(")[0]
-            for call in calls
-        ]
-        return b"\n".join(calls)
-    return b"\n".join(calls).translate(None, ARGUMENTS)
+
+def _is_regular(lines: Sequence[bytes]) -> bool:
+    """Whether its names and places are all there is to it: a header, then a call and its place, again and again."""
+    calls = [call for call in lines[1::2] if not call.startswith(CREATED_BY)]
+    return len(lines) % 2 == 1 and lines[0].endswith(b":") and all(call.endswith(b")") for call in calls)
 
 
 def _id(head: bytes) -> int | None:
     """The goroutine's number of the header ``goroutine 18 gp=0xc000 m=nil [select]:``, or None."""
-    try:
-        return int(head[len(HEAD) : head.index(b" ", len(HEAD))]) if head.startswith(HEAD) else None
-    except ValueError:
+    if not head.startswith(HEAD) or not head.endswith(b":"):
         return None
+    digits = head[len(HEAD) : head.find(b" ", len(HEAD))]
+    return int(digits) if digits.isdigit() and len(digits) <= LONGEST_NUMBER else None
 
 
 # --- one goroutine, call by call --------------------------------------------------------------------------------------

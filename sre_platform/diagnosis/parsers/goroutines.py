@@ -5,7 +5,6 @@ Understood are ``/debug/pprof/goroutine?debug=2`` (also SIGQUIT and panic output
 number of times: a text made to hurt costs no more than its length. Memory does not grow with the number of goroutines.
 """
 
-import gzip
 import io
 import zlib
 from collections.abc import Iterable, Iterator
@@ -31,6 +30,7 @@ MOST_BYTES = 8 << 30  # of text: 18 times the largest dump seen; also what a gzi
 LONGEST_PREFACE = 1 << 20  # bytes before the first goroutine: a panic's message, some log
 CHUNK = 1 << 20
 GZIP = b"\x1f\x8b"
+GZIP_WRAPPED = 16 + zlib.MAX_WBITS  # zlib's word for "with the header of a gzip file"
 
 
 def parse(text: str | bytes) -> Dump:
@@ -61,10 +61,10 @@ class _Text:
     """The bytes of a stream in chunks, unpacked, without carriage returns; counts them and knows how they ended."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        head = stream.read(len(GZIP))
-        rest = _Joined(head, stream)
-        self._stream: BinaryIO | gzip.GzipFile | _Joined = gzip.GzipFile(fileobj=rest) if head == GZIP else rest  # type: ignore[call-overload]
+        self._stream = stream
         self._ahead = b""
+        self._packed = stream.read(len(GZIP))
+        self._unzip = zlib.decompressobj(GZIP_WRAPPED) if self._packed == GZIP else None
         self.size = 0
         self.torn = False
 
@@ -83,27 +83,28 @@ class _Text:
             yield chunk
 
     def _next(self) -> bytes:
-        try:
-            chunk = self._stream.read(CHUNK)
-        except (EOFError, OSError, zlib.error):  # a gzip file that was cut or is none: what came before it counts
-            self.torn = True
-            return b""
+        chunk = self._raw() if self._unzip is None else self._unpacked(self._unzip)
         self.size += len(chunk)
         if self.size > MOST_BYTES:
-            raise Malformed(f"The goroutine profile is longer than {MOST_BYTES >> 30} GiB and was not read to its end.")
+            raise Malformed(f"The goroutine profile is longer than {MOST_BYTES >> 20} MiB and was not read to its end.")
         return chunk.replace(b"\r", b"") if b"\r" in chunk else chunk
 
+    def _raw(self) -> bytes:
+        head, self._packed = self._packed, b""
+        return head or self._stream.read(CHUNK)
 
-class _Joined:
-    """A stream of which the first bytes have been read already."""
-
-    def __init__(self, head: bytes, stream: BinaryIO) -> None:
-        self._head = head
-        self._stream = stream
-
-    def read(self, size: int = -1) -> bytes:
-        head, self._head = self._head, b""
-        return head or self._stream.read(size)
+    def _unpacked(self, unzip: "zlib._Decompress") -> bytes:
+        """The next bytes of a gzip stream; of one that was cut or damaged, those before that."""
+        while not unzip.eof:
+            packed = unzip.unconsumed_tail or self._raw()
+            try:
+                chunk = unzip.decompress(packed, CHUNK) if packed else b""
+            except zlib.error:
+                packed = chunk = b""
+            if chunk or not packed:
+                self.torn = not chunk
+                return chunk
+        return b""
 
 
 def _listed(text: _Text) -> Dump:
