@@ -190,7 +190,7 @@ def _header(line: str) -> _Header | None:
         return None
     before, opened, rest = line.partition(" [")
     inside, closed, _ = rest.partition("]")  # no wait reason holds a bracket; labels may, but they come later
-    id_ = number(before.split(" ", 2)[1])
+    id_ = number(before.removeprefix("goroutine ").partition(" ")[0])
     if id_ is None or not opened or not closed:
         return None
     state, *notes = inside.split(", ")

@@ -26,7 +26,7 @@ SLOW_STATES = ("IO wait", "sleep", "syscall")
 SLOW_PACKAGES = frozenset({"net", "net/http", "database/sql", "os/exec", "crypto/tls", "os"})
 BUSY_STATES = ("running", "runnable", "")
 MAIN_GOROUTINE = 1
-FORGOTTEN = "mutex_missing_unlock"
+FORGOTTEN, DOUBLED, ABBA = "mutex_missing_unlock", "mutex_double_lock", "lock_order_abba"
 WAITING_PARENTS = ("sync.WaitGroup.Wait", "chan receive", "select", CHAN_OPERATION)
 
 
@@ -55,12 +55,40 @@ def entanglements(dump: Dump, suspicious: Collection[object]) -> list[Entangleme
     stuck = _Stuck(graph, suspicious)
     found: list[Entanglement] = []
     told: set[int] = set()
-    chains = [_chain(graph, group) for group in graph.groups.values()]
+    circles = [(circle, True) for circle in graph.circles()]
+    for circle, certain in circles + [(circle, False) for circle in _orphaned_circles(graph)]:
+        if told.isdisjoint(map(id, circle)):
+            found.append(_around(circle, certain))
+            told |= {id(group) for group in circle}
+    chains = [_chain(graph, group) for group in graph.groups.values() if id(group) not in told]
     for chain in sorted(chains, key=lambda chain: (-len(chain.groups), -len(chain.groups[0]))):
         if told.isdisjoint(map(id, chain.groups)):
             found.extend(_judged(chain, stuck))
         told |= {id(group) for group in chain.groups}
     return found
+
+
+def _around(circle: Sequence[Group], certain: bool = True) -> Entanglement:
+    people = [group[0] for group in circle]
+    roots = tuple(dict.fromkeys(person.bucket for person in people))
+    others = dict.fromkeys(p.bucket for group in circle for p in group if p.bucket not in roots)
+    seen = "each has in hand what the next one waits for" if certain else "started together, and nobody else holds them"
+    why = f"{len(people)} goroutines wait for each other's locks: {seen}."
+    return Entanglement(ABBA, roots, tuple(others), certain, why)
+
+
+def _orphaned_circles(graph: LockGraph) -> Iterator[list[Group]]:
+    """Two or three goroutines that were started together, each waiting for another lock that nobody holds."""
+    families: dict[tuple[int | None, str], list[Group]] = defaultdict(list)
+    for group in graph.groups.values():
+        person = group[0]
+        if len(group) == 1 and not _of_library(person.bucket) and not graph.holders(group) and not holds_itself(person):
+            creator = person.bucket.created_by
+            families[person.goroutine.parent, creator.function if creator else ""].append(group)
+    for (parent, _), family in families.items():
+        known = {group[0].lock or group[0].object for group in family} - {None}
+        if parent is not None and len(family) in (2, 3) and len(known) == len(family):
+            yield family
 
 
 @dataclass(frozen=True)
@@ -96,9 +124,11 @@ def _judged(chain: _Chain, stuck: "_Stuck") -> Iterator[Entanglement]:
         or (_cycle(chain) if chain.closed else None)
         or (_held_by(chain.end, last, True) if chain.end else None)
         or _recursive(last)
+        or stuck.sender(last)
         or _doubled(last)
         or (_cycle(chain) if before else None)
         or stuck.beside(last)
+        or _doubled_by_type(last)
         or _forgotten(last)
     )
     if mistake:
@@ -126,7 +156,7 @@ def _cycle(chain: _Chain) -> Entanglement:
     why = (
         f"{len(people)} goroutines wait for each other: {seen}{'' if chain.closed else ' (the last link is inferred)'}."
     )
-    return _mistake("lock_order_abba", people, True, why)
+    return _mistake(ABBA, people, True, why)
 
 
 def _held_by(holder: Person, group: Group, certain: bool) -> Entanglement | None:
@@ -161,10 +191,15 @@ def _recursive(group: Group) -> Entanglement | None:
 
 
 def _doubled(group: Group) -> Entanglement | None:
-    by_address = [person for person in group if holds_itself(person)]
-    doubled = by_address or ([person for person in group if same_type_outside(person)] if len(group) == 1 else [])
+    doubled = [person for person in group if holds_itself(person)]
     why = "An outer call on the same stack has the lock's object in hand: it waits for a lock that it holds itself."
-    return _mistake("mutex_double_lock", doubled, bool(by_address), why) if doubled else None
+    return _mistake(DOUBLED, doubled, True, why) if doubled else None
+
+
+def _doubled_by_type(group: Group) -> Entanglement | None:
+    doubled = [person for person in group if same_type_outside(person)] if len(group) == 1 else []
+    why = "An outer call on the same stack is a method of the same type: it may hold the lock that it waits for."
+    return _mistake(DOUBLED, doubled, False, why) if doubled else None
 
 
 class _Stuck:
@@ -188,6 +223,13 @@ class _Stuck:
             self._suspected.add(person)
         if person.goroutine.parent and person.goroutine.parent != MAIN_GOROUTINE and not _of_library(person.bucket):
             self._by_parent[person.goroutine.parent].append(person)
+
+    def sender(self, group: Group) -> Entanglement | None:
+        """Somebody stuck in a send, in a method of the type that takes the lock."""
+        types = {receiver_of(person.caller.function) for person in group if person.caller} - {""}
+        fellows = (p for name in sorted(types) for p in self._by_call.get(name, ()))
+        related = [p for p in self._likely(fellows, ()) if p.bucket.state == "chan send"]
+        return _held_by(related[0], group, False) if related else None
 
     def beside(self, group: Group) -> Entanglement | None:
         """Somebody stuck in the function, or in a method of the type, that takes the lock; else a stuck sibling."""

@@ -99,15 +99,26 @@ class _Change:
         return after.count - (before.count if before else 0) if self._known and after else None
 
     def passes(self, bucket: Bucket) -> bool:
-        """Whether goroutines come and go here: the oldest one left, and they are at most FILLS_UP times as many."""
+        """Whether goroutines come and go here: none of the former is left, and they are not FILLS_UP times as many."""
         before, after = self._pair(bucket)
-        if before is None or after is None or before.sample_id is None or after.sample_id is None:
+        if before is None or after is None:
             return False
-        return before.sample_id != after.sample_id and after.count <= FILLS_UP * before.count
+        return after.count <= FILLS_UP * before.count and _left(before, after)
 
     def _pair(self, bucket: Bucket) -> tuple[Bucket | None, Bucket | None]:
         key = self._key(bucket)
         return self._before.get(key), self._after.get(key)
+
+
+def _left(before: Bucket, after: Bucket) -> bool:
+    """Whether all goroutines of ``before`` have gone; where not all are known, whether the oldest has.
+
+    Numbers are given out in batches, one to each processor: a goroutine may have a lower one than an older one.
+    """
+    if len(before.samples) == before.count and len(after.samples) == after.count:
+        return {goroutine.id for goroutine in before.samples}.isdisjoint(goroutine.id for goroutine in after.samples)
+    known = before.sample_id is not None and after.sample_id is not None
+    return known and (after.sample_id or 0) > (before.sample_id or 0)
 
 
 def _by(key: Callable[[Bucket], Hashable], buckets: Iterable[Bucket]) -> dict[Hashable, Bucket]:

@@ -8,6 +8,7 @@ of one wait, and never whether something is wrong.
 import re
 from collections.abc import Iterator
 
+from sre_platform.diagnosis.domain import Site
 from sre_platform.diagnosis.parsers.goroutine_calls import Argument, calls
 from sre_platform.diagnosis.parsers.goroutines import CHAN_OPERATION, Bucket
 from sre_platform.diagnosis.rca.code import user_site
@@ -41,7 +42,7 @@ WORDS = {
             "pubsub",
             "listener",
         ),
-        *("watcher", "observer", "observe", "broadcast", "broadcaster", "bus", "feed"),
+        *("watch", "watcher", "observer", "observe", "broadcast", "broadcaster", "bus", "feed"),
     },
     "ctx_never_cancelled": {"ctx", "cancel", "canceled", "cancelled", "done"},
     "ticker_never_stopped": {"ticker", "tick", "ticks"},
@@ -55,6 +56,10 @@ BY_STATE = {
     ),
     "select": ("ticker_never_stopped", "subscriber_never_unsubscribed"),
 }
+OF_THE_WAITER = frozenset({"ctx_never_cancelled"})  # how its starter is called says nothing of these
+# Somebody refers to these channels for as long as they are in use, a registry or the runtime's timers, so the garbage
+# collector does not prove their receivers; and one of them alone is no leak.
+REFERRED_TO = frozenset({"subscriber_never_unsubscribed", "ticker_never_stopped"})
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 # An interface prints as its type's and its value's address. context.Background() has a value in the binary's own data,
@@ -62,18 +67,21 @@ WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 BINARY_SIZE = 256 << 20  # bytes between two addresses of one binary's data
 
 
-def named_cause(bucket: Bucket) -> str:
-    """The cause that names give away for this wait, or ""."""
-    words = set(_words(bucket))
-    return next((cause for cause in BY_STATE.get(bucket.state, ()) if words & WORDS[cause]), "")
-
-
-def _words(bucket: Bucket) -> Iterator[str]:
-    """Of the blocked function and of the one that started it, without folders: ``main``, ``hub``, ``subscribe``."""
+def named_cause(bucket: Bucket, grew: bool) -> str:
+    """The cause that names give away for this wait, or ""; ``grew``: it piles up, and the collector has no proof."""
     site = user_site(bucket.frames)
-    for place in (site, bucket.created_by):
-        if place:
-            yield from (word.lower() for word in WORD.findall(place.function.rpartition("/")[2]))
+    own, starter = set(_words(site)), set(_words(bucket.created_by))
+    for cause in BY_STATE.get(bucket.state, ()):
+        words = own if cause in OF_THE_WAITER else own | starter
+        if words & WORDS[cause] and (grew or cause not in REFERRED_TO):
+            return cause
+    return ""
+
+
+def _words(place: Site | None) -> Iterator[str]:
+    """Of a function's name without its folders: ``hub``, ``hub``, ``subscribe`` of ``shop/hub.(*Hub).Subscribe``."""
+    if place:
+        yield from (word.lower() for word in WORD.findall(place.function.rpartition("/")[2]))
 
 
 def context_cause(bucket: Bucket) -> str:

@@ -5,16 +5,17 @@ from the state (``goroutine_growth``, ``goroutine_states``); locks are followed 
 parents to their children; what is left over at the end of these chains is a root, and gets a cause.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sre_platform.diagnosis.domain import Kind, Site
 from sre_platform.diagnosis.parsers.goroutines import CHAN_OPERATION, Bucket, Dump
-from sre_platform.diagnosis.rca.code import user_site
+from sre_platform.diagnosis.rca.code import receiver_of, user_site
 from sre_platform.diagnosis.rca.entanglements import Entanglement, entanglements
 from sre_platform.diagnosis.rca.go_source import cause_in_source
-from sre_platform.diagnosis.rca.goroutine_growth import Suspect, suspects
+from sre_platform.diagnosis.rca.goroutine_growth import MIN_GROWTH, Suspect, suspects
 from sre_platform.diagnosis.rca.goroutine_names import context_cause, named_cause
 from sre_platform.diagnosis.rca.goroutine_signatures import CAUSES_BY_STATE, signature
 from sre_platform.diagnosis.rca.goroutine_states import RARITY, state_suspects
@@ -28,7 +29,8 @@ MOST_CAUSES = 20
 class Cause:
     """One finding: a bucket that is to blame and what for. ``growth`` is in goroutines, None when not known.
 
-    ``site`` is None when the guilty call is on no stack; ``why`` is what the locks say, or "".
+    ``site`` is None when the guilty call is on no stack; ``why`` is what the locks say, or ""; ``rank`` orders those
+    who share a blame, the likeliest is 0.
     """
 
     bucket: Bucket
@@ -38,6 +40,7 @@ class Cause:
     growth: int | None
     signed: bool = False
     why: str = ""
+    rank: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,12 @@ def report(later: Dump, earlier: Dump | None = None, leaked: Dump | None = None,
         leads = state_suspects(later)
     tangles = _relevant(entanglements(later, {lead.bucket.key for lead in leads}), leads, earlier)
     held = {bucket.key for tangle in tangles for bucket in tangle.victims}
-    roots = [_tangled(bucket, tangle, leads) for tangle in tangles for bucket in tangle.roots]
+    roots = [_tangled(n, tangle, leads) for tangle in tangles for n in range(len(tangle.roots))]
     known = {root.bucket.key for root in roots} | held
     free = [lead for lead in leads if lead.bucket.key not in known]
-    roots += [_cause(lead, later, source) for lead in free if not lead.victim]
+    scene = _Scene(later, earlier, leaked is not None, source)
+    roots += [_cause(lead, scene) for lead in free if not lead.victim]
+    roots = _in_pairs(roots)
     causes = _told_once(sorted(roots, key=_order(roots)))[:MOST_CAUSES]
     victims = [lead.bucket for lead in free if lead.victim]
     victims += [bucket for tangle in tangles for bucket in tangle.victims]
@@ -115,18 +120,29 @@ def _relevant(tangles: Iterable[Entanglement], leads: Sequence[Suspect], earlier
     ]
 
 
-def _tangled(bucket: Bucket, tangle: Entanglement, leads: Sequence[Suspect]) -> Cause:
+def _tangled(rank: int, tangle: Entanglement, leads: Sequence[Suspect]) -> Cause:
+    bucket = tangle.roots[rank]
     lead = next((lead for lead in leads if lead.bucket.key == bucket.key), None)
     proven = lead is not None and lead.evidence == "gc-proof"
     evidence: Kind = "gc-proof" if proven else "lock-cycle" if tangle.certain else lead.evidence if lead else "state"
     seen = lead.bucket if lead else bucket
     growth = lead.growth if lead else None
-    return Cause(seen, tangle.cause, evidence, user_site(bucket.frames), growth, tangle.named, tangle.because)
+    return Cause(seen, tangle.cause, evidence, user_site(bucket.frames), growth, tangle.named, tangle.because, rank)
 
 
-def _cause(lead: Suspect, later: Dump, source: Source) -> Cause:
-    signed = signature(lead.bucket, later.buckets) or _in_source(lead, source)
-    cause = signed or _by_wait(lead.bucket, later) or CAUSES_BY_STATE[lead.bucket.state or CHAN_OPERATION]
+@dataclass(frozen=True)
+class _Scene:
+    """What the cause of a wait is judged by besides its own stack."""
+
+    later: Dump
+    earlier: Dump | None
+    asked_the_collector: bool
+    source: Source
+
+
+def _cause(lead: Suspect, scene: _Scene) -> Cause:
+    signed = signature(lead.bucket, scene.later.buckets) or _in_source(lead, scene.source)
+    cause = signed or _by_wait(lead, scene) or CAUSES_BY_STATE[lead.bucket.state or CHAN_OPERATION]
     return Cause(lead.bucket, cause, lead.evidence, lead.site, lead.growth, bool(signed))
 
 
@@ -135,19 +151,46 @@ def _in_source(lead: Suspect, source: Source) -> str:
     return cause_in_source(source(site.file), site.line, lead.bucket.state or CHAN_OPERATION) if site else ""
 
 
-def _by_wait(bucket: Bucket, later: Dump) -> str:
-    """What the names, the context and the runtime's minutes say about a channel wait."""
-    named = named_cause(bucket)
-    if bucket.state == "select":
-        return named or context_cause(bucket) or ("ticker_never_stopped" if _wakes(bucket, later) else "")
-    return named or ("ticker_never_stopped" if bucket.state == "chan receive" and _wakes(bucket, later) else "")
+def _by_wait(lead: Suspect, scene: _Scene) -> str:
+    """What the names, the context, the runtime's minutes and the collector's silence say about a channel wait."""
+    bucket = lead.bucket
+    grew = lead.evidence == "growth"
+    named = named_cause(bucket, grew)
+    if bucket.state not in ("select", "chan receive"):
+        return named
+    woken = "ticker_never_stopped" if grew and _wakes(bucket, scene) else ""
+    return named or (context_cause(bucket) if bucket.state == "select" else "") or woken
 
 
-def _wakes(bucket: Bucket, later: Dump) -> bool:
-    """Whether it goes round: somebody who was started after it has waited for a minute already, and it has not."""
-    if bucket.minutes is not None or bucket.sample_id is None:
-        return False
-    return any(b.minutes and b.sample_id is not None and b.sample_id > bucket.sample_id for b in later.buckets)
+def _wakes(bucket: Bucket, scene: _Scene) -> bool:
+    """Whether it goes round, as on a ticker: it never waits for a minute, though others that were there before do.
+
+    The collector proves whoever waits on a channel that nobody else knows; a ticker's is known to the runtime.
+    """
+    if scene.asked_the_collector and bucket.state == "chan receive":
+        return True
+    there_before = scene.earlier is not None and any(b.key == bucket.key for b in scene.earlier.buckets)
+    return bucket.minutes is None and there_before and any(b.minutes for b in scene.later.buckets)
+
+
+def _in_pairs(roots: Sequence[Cause]) -> list[Cause]:
+    """Methods of one object, started together, that all send or all receive: they wait for each other."""
+    groups: dict[Hashable, list[Cause]] = defaultdict(list)
+    for root in roots:
+        groups[_fellowship(root)].append(root)
+    pairs = {id(root) for key, group in groups.items() if key and len(group) > 1 for root in group}
+    why = "Methods of one type that were started together all wait in the same direction: for each other."
+    return [replace(root, cause="chan_wait_cycle", why=why) if id(root) in pairs else root for root in roots]
+
+
+def _fellowship(root: Cause) -> Hashable:
+    """What fellows have in common, None for one who can have none."""
+    bucket = root.bucket
+    type_ = receiver_of(root.site.function) if root.site else ""
+    parents = frozenset(goroutine.parent for goroutine in bucket.samples)
+    if root.why or not type_ or bucket.state not in ("chan send", "chan receive") or parents <= {None}:
+        return None
+    return type_, bucket.state, parents, bucket.count
 
 
 def _order(roots: Sequence[Cause]) -> Any:
@@ -157,15 +200,17 @@ def _order(roots: Sequence[Cause]) -> Any:
         bucket = root.bucket
         return (
             root.evidence == "state",
+            root.growth is not None and root.growth < MIN_GROWTH and not root.why,
             root.evidence == "growth",
             not (root.why and root.signed),
             (root.growth or 0) < TOGETHER * most,
             root.site is None,
             not root.signed,
             -(root.growth or 0) if (root.growth or 0) < TOGETHER * most else 0,
+            root.rank,
             -RARITY.get(bucket.state, 0),
+            -(bucket.sample_id or 0) if root.evidence == "state" else 0,  # what was started last is no furniture
             -bucket.count,
-            -(bucket.sample_id or 0),
             str(root.site),
         )
 

@@ -29,6 +29,7 @@ SIGNATURES = {
     "golang.org/x/sync/semaphore.(*Weighted).Acquire": "semaphore_not_released",
     "golang.org/x/sync/errgroup.(*Group).Wait": "waitgroup_never_done",
 }
+SERVING = "net/http.(*conn).serve"
 TWICE = {"sync.(*Once).doSlow": "once_reentered"}
 
 # The cause when nothing tells more than what the runtime calls the wait.
@@ -58,6 +59,8 @@ def signature(bucket: Bucket, buckets: Iterable[Bucket]) -> str:
         in_flight = sum(other.count for other in buckets if calls(other, ROUND_TRIP))
         return "http_client_no_timeout" if in_flight >= EXPLAINED_SHARE * bucket.count else "http_body_not_closed"
     library = [frame.function for frame in takewhile(_is_foreign, bucket.frames)]
+    if bucket.state == "IO wait" and library[-1:] == [SERVING]:
+        return "server_no_read_timeout"  # nothing of the owner's: reading a request, or shaking hands
     twice = (cause for call, cause in TWICE.items() if library.count(call) > 1)
     return next(twice, "") or next((SIGNATURES[call] for call in library if call in SIGNATURES), "")
 

@@ -21,7 +21,7 @@ RARITY = {
     "sync.Cond.Wait": 3,
     CHAN_OPERATION: 3,
     "chan receive": 2,
-    "select": 1,
+    "select": 2,
 } | dict.fromkeys(LOCK_STATES, 5)
 ORPHAN = 2  # its parent has ended: it was not started for the life of the service
 POOL = 3  # so many alike with a living parent are workers that wait for work

@@ -6,8 +6,8 @@ has that object in hand, and the lock with it if it is past the call that takes 
 """
 
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -96,6 +96,25 @@ class LockGraph:
         )
         return list(found)
 
+    def circles(self) -> list[list[Group]]:
+        """Groups of which each has a lock's object of the one before in hand, and the first has the last one's."""
+        waiters = {id(group): self._waiting_holders(group) for group in self.groups.values()}
+        home = {person: group for group in self.groups.values() for person in group}
+        found: list[list[Group]] = []
+        seen: set[int] = set()
+        for group in self.groups.values():
+            circle = _way_back(group, lambda g: [home[person] for person in waiters[id(g)]])
+            if circle and seen.isdisjoint(map(id, circle)):
+                found.append(circle)
+                seen |= {id(member) for member in circle}
+        return found
+
+    def _waiting_holders(self, group: Group) -> list[Person]:
+        """Waiters for other locks with this one's object in hand; none if somebody has it who does not wait."""
+        near = [self.people[index] for person in group if person.lock for index, _ in self._near(person)]
+        others = [person for person in near if person not in group and not person.takes(ONCE)]
+        return others if all(person.waits_for_lock and person.lock for person in others) else []
+
     def group_of(self, person: Person) -> Group:
         """All that wait for the lock that ``person`` waits for."""
         return next(group for group in self.groups.values() if person in group)
@@ -123,6 +142,21 @@ class LockGraph:
         start = bisect_left(self._pointers, first, key=lambda known: known[0])
         end = bisect_right(self._pointers, last, key=lambda known: known[0])
         yield from ((index, call) for _, index, call in self._pointers[start:end])
+
+
+def _way_back(start: Group, following: Callable[[Group], Iterable[Group]]) -> list[Group]:
+    """The shortest way from ``start`` to itself, or nothing."""
+    ways: deque[list[Group]] = deque([[start]])
+    seen: set[int] = set()
+    while ways:
+        way = ways.popleft()
+        for group in following(way[-1]):
+            if group is start and len(way) > 1:
+                return way
+            if id(group) not in seen and group is not start:
+                seen.add(id(group))
+                ways.append([*way, group])
+    return []
 
 
 def _by_lock(waiters: Iterable[Person]) -> dict[Hashable, Group]:
