@@ -12,6 +12,8 @@ from sre_platform.diagnosis.parsers import goroutines
 from sre_platform.diagnosis.parsers.goroutine_dump import SAMPLES, grouped
 from sre_platform.diagnosis.parsers.goroutine_stacks import stacks
 from sre_platform.diagnosis.parsers.goroutines import Dump, parse, read
+from sre_platform.diagnosis.parsers.profile import parse as parse_profile
+from sre_platform.diagnosis.parsers.profile_goroutines import goroutines as goroutines_of
 from sre_platform.kernel.errors import Malformed
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "go"
@@ -111,6 +113,15 @@ def test_packed_dump_that_was_cut_gives_what_came_before():
     dump = parse(packed[: len(packed) // 2])
     assert dump.truncated
     assert 0 < dump.total < 1999
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize("name", ["goroutine", "goroutineleak"])
+def test_protobuf_is_told_from_a_text(name, pack):
+    data = gzip.decompress((RECORDINGS.parent / "profiles" / f"{name}.pb.gz").read_bytes())
+    dump = read(io.BytesIO(pack(data)))
+    assert dump == goroutines_of(parse_profile(data))
+    assert dump.total > 1
 
 
 def test_what_unfolds_for_ever_is_refused(monkeypatch):

@@ -1,11 +1,13 @@
 """Reads what Go's runtime says about its goroutines, and puts goroutines that wait alike into one bucket.
 
-Understood are ``/debug/pprof/goroutine?debug=2`` (also SIGQUIT and panic output), ``goroutine?debug=1`` and
-``goroutineleak?debug=1``, Go 1.5 to 1.27, gzipped or not. Plain byte and string operations, each line looked at a fixed
-number of times: a text made to hurt costs no more than its length. Memory does not grow with the number of goroutines.
+Understood are ``/debug/pprof/goroutine?debug=2`` (also SIGQUIT and panic output), ``goroutine?debug=1``,
+``goroutineleak?debug=1`` and both in protobuf, Go 1.5 to 1.27, gzipped or not. Texts are read with plain byte and
+string operations, each line looked at a fixed number of times: one made to hurt costs no more than its length. Memory
+does not grow with the number of goroutines.
 """
 
 import io
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
@@ -21,6 +23,9 @@ from sre_platform.diagnosis.parsers.goroutine_dump import (
     merged,
 )
 from sre_platform.diagnosis.parsers.goroutine_stacks import LONGEST_SAMPLE, Stacks, is_header
+from sre_platform.diagnosis.parsers.profile import parse as parse_profile
+from sre_platform.diagnosis.parsers.profile_goroutines import goroutines
+from sre_platform.diagnosis.parsers.profile_wire import SIZE_LIMIT
 from sre_platform.kernel.errors import Malformed
 
 __all__ = ["CHAN_OPERATION", "DUMP_LIMIT", "Bucket", "Dump", "Frame", "Goroutine", "merged", "parse", "read"]
@@ -29,6 +34,7 @@ DUMP_LIMIT = 64 << 20  # bytes; runtime/pprof.writeGoroutineStacks fills a buffe
 MOST_BYTES = 8 << 30  # of text: 18 times the largest dump seen; also what a gzip bomb may unfold to
 LONGEST_PREFACE = 1 << 20  # bytes before the first goroutine: a panic's message, some log
 CHUNK = 1 << 20
+BINARY = re.compile(rb"[\x00-\x08]")  # what no text has, and a profile in its first fields
 GZIP = b"\x1f\x8b"
 GZIP_WRAPPED = 16 + zlib.MAX_WBITS  # zlib's word for "with the header of a gzip file"
 
@@ -39,7 +45,7 @@ def parse(text: str | bytes) -> Dump:
 
 
 def read(stream: BinaryIO) -> Dump:
-    """The goroutines in a debug=2, debug=1 or goroutineleak profile as the service sent it, in one pass.
+    """The goroutines in a debug=2, debug=1, protobuf or goroutineleak profile as the service sent it, in one pass.
 
     A text that was cut gives what came before the cut, with ``truncated`` set. Raises Malformed when there is no
     goroutine profile in it at all, or when it is longer than MOST_BYTES.
@@ -51,6 +57,8 @@ def read(stream: BinaryIO) -> Dump:
             return _counted(text, *titled)
         if is_header(line.rstrip("\r")):
             return _listed(text)
+    if BINARY.search(preface, 0, 64):
+        return goroutines(parse_profile(text.rest(SIZE_LIMIT)))
     raise Malformed(
         f"This is not a goroutine profile, it begins with {preface[:40].decode(errors='replace')!r}.",
         advice="Fetch /debug/pprof/goroutine?debug=2 (or debug=1) from the service.",
@@ -58,7 +66,7 @@ def read(stream: BinaryIO) -> Dump:
 
 
 class _Text:
-    """The bytes of a stream in chunks, unpacked, without carriage returns; counts them and knows how they ended."""
+    """The bytes of a stream, unpacked and counted; it knows how they ended."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -75,19 +83,28 @@ class _Text:
         return self._ahead[:size]
 
     def chunks(self) -> Iterator[bytes]:
-        """All of it, in pieces of about CHUNK bytes."""
+        """All of it without carriage returns, in pieces of about CHUNK bytes."""
         ahead, self._ahead = self._ahead, b""
         for start in range(0, len(ahead), CHUNK):
-            yield ahead[start : start + CHUNK]
+            yield _plain(ahead[start : start + CHUNK])
         while chunk := self._next():
-            yield chunk
+            yield _plain(chunk)
+
+    def rest(self, size: int) -> bytes:
+        """All of it with its carriage returns. Raises Malformed beyond ``size`` bytes."""
+        whole = bytearray(self._ahead)
+        while chunk := self._next():
+            whole += chunk
+            if len(whole) > size:
+                raise Malformed(f"The profile is longer than {size >> 20} MiB.")
+        return bytes(whole)
 
     def _next(self) -> bytes:
         chunk = self._raw() if self._unzip is None else self._unpacked(self._unzip)
         self.size += len(chunk)
         if self.size > MOST_BYTES:
             raise Malformed(f"The goroutine profile is longer than {MOST_BYTES >> 20} MiB and was not read to its end.")
-        return chunk.replace(b"\r", b"") if b"\r" in chunk else chunk
+        return chunk
 
     def _raw(self) -> bytes:
         head, self._packed = self._packed, b""
@@ -105,6 +122,10 @@ class _Text:
                 self.torn = not chunk
                 return chunk
         return b""
+
+
+def _plain(chunk: bytes) -> bytes:
+    return chunk.replace(b"\r", b"") if b"\r" in chunk else chunk
 
 
 def _listed(text: _Text) -> Dump:

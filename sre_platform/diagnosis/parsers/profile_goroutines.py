@@ -7,7 +7,7 @@ here); the creator is unknown. O(frames of distinct stacks + samples).
 
 from collections.abc import Iterable
 
-from sre_platform.diagnosis.parsers.goroutines import Bucket, Dump, Frame
+from sre_platform.diagnosis.parsers.goroutine_dump import Bucket, Dump, Frame
 from sre_platform.diagnosis.parsers.profile_model import Line, Profile
 from sre_platform.kernel.errors import Malformed
 
