@@ -12,19 +12,20 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import drills, intake, profiles
+from tests.benchmarks import drills, dumps, intake, profiles
 from tests.benchmarks.stack import HOME
 from tests.benchmarks.storm import storm
 
 DATABASES = ("sqlite", "postgres")
-PARTS = ("accepted", "digested", "idle", "open_alerts", "storm", "profiles", "drills")
-NO_DATABASE = ("profiles", "drills")
+PARTS = ("accepted", "digested", "idle", "open_alerts", "storm", "dumps", "profiles", "drills")
+NO_DATABASE = ("dumps", "profiles", "drills")
 BOUNDS = {
     "accepted": lambda found: found["10"]["ratio"] >= 0.8 and all(row["p99_ratio"] < 2 for row in found.values()),
     "digested": lambda found: found["alerts_per_s"] >= intake.SUSTAINED_PER_S,
     "idle": lambda found: found["p99_ms"] <= 300,
     "open_alerts": lambda found: found["ratio"] <= 1.5,
     "storm": lambda found: not found["lost"] and found["digested_after_s"] <= 60 and found["dashboard_max_s"] < 1,
+    "dumps": dumps.within_bounds,
     "profiles": lambda found: found["100,000"]["parse_s"] + found["100,000"]["top_s"] <= 5,
     "drills": lambda found: (
         found["expected"] == found["rounds"]
@@ -42,9 +43,10 @@ def main(only: list[str], rounds: int) -> int:
             found[part] = drills.measure(rounds, console)
             console.print(drills.table(found[part]))
             continue
-        if part == "profiles":
-            found[part] = profiles.measure()
-            console.print(profiles.table(found[part]))
+        if part in ("dumps", "profiles"):
+            readers = dumps if part == "dumps" else profiles
+            found[part] = readers.measure()
+            console.print(readers.table(found[part]))
             continue
         measure = storm if part == "storm" else getattr(intake, part)
         found[part] = {}
