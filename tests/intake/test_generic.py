@@ -163,6 +163,8 @@ def test_a_list_that_is_not_where_the_mapping_says_is_named():
         (MAPPING | {"alerts": "."}, "alerts: '.' is not a path such as check.name."),
         (MAPPING | {"labels": {"alertname": ""}}, "labels.alertname: "),
         (MAPPING | {"labels": {"alertname": 5}}, "labels.alertname: "),
+        (MAPPING | {"\n": 5}, r"the sender's mapping, '\n': extra inputs"),
+        (MAPPING | {"a\nb": 5}, "a b: extra inputs"),
         (MAPPING | {"resolved_values": [None]}, "resolved_values.0: must be a text, a number or a boolean."),
         (MAPPING | {"constants": {"team": 5}}, "constants.team: "),
     ],

@@ -12,7 +12,7 @@ LONGEST_FUNCTION = 400  # lines above the blamed one in which its variables are 
 DONE = re.compile(r"<-\s*[\w.]*(?:[cC]tx|[cC]ontext)[\w.]*\.Done\(\)|<-\s*[\w.]+\.Done\(\)")
 BACKGROUND = re.compile(r"context\.(?:Background|TODO)\(\)")
 TICKS = re.compile(r"(?:<-|range)\s*[\w.]*[tT]ick\w*(?:\.C)?\b|<-\s*time\.Tick\(")
-RECEIVED_TIMER = re.compile(r"<-\s*([\w.]+)\.C\b")
+OF_TIME = re.compile(r"<-\s*([\w.]+)\.C\b")
 SEND = re.compile(r"([\w.\[\]()]+)\s*<-\s*(.+)")
 TOKEN = re.compile(r"struct\{\}\{\}|true\b")
 
@@ -35,7 +35,7 @@ def cause_in_source(lines: Sequence[str], line: int, state: str) -> str:
 def _select(lines: Sequence[str], line: int, function: str) -> str:
     """A select that can be cancelled was not; one that cannot has to be given a case."""
     block = _block(lines, line)
-    if TICKS.search(block) and not DONE.search(block):
+    if not DONE.search(block) and (TICKS.search(block) or any(_ticks(c, function) for c in OF_TIME.findall(block))):
         return "ticker_never_stopped"
     if DONE.search(block):
         return "context_not_propagated" if BACKGROUND.search(function) else "ctx_never_cancelled"
@@ -58,10 +58,21 @@ def _receive(text: str, function: str) -> str:
         return "context_not_propagated" if BACKGROUND.search(function) else "ctx_never_cancelled"
     if TICKS.search(text):
         return "ticker_never_stopped"
-    if timer := RECEIVED_TIMER.search(text):
-        ticker = re.search(rf"\b{re.escape(timer[1])}\s*:?=\s*time\.NewTicker", function)
-        return "ticker_never_stopped" if ticker else "timer_stopped_receive"
+    if timer := OF_TIME.search(text):
+        return "ticker_never_stopped" if _ticks(timer[1], function) else _timer(timer[1], function)
     return ""
+
+
+def _ticks(name: str, function: str) -> bool:
+    """Whether ``name`` is a ticker of this function: its own, or given to it."""
+    word = re.escape(name)
+    return bool(re.search(rf"\b{word}\b.*=.*time\.NewTicker|\b{word}\s+\*time\.Ticker", function))
+
+
+def _timer(name: str, function: str) -> str:
+    word = re.escape(name)
+    known = re.search(rf"\b{word}\b.*=.*time\.(?:NewTimer|AfterFunc)|\b{word}\s+\*time\.Timer", function)
+    return "timer_stopped_receive" if known or "timer" in name.lower() else ""
 
 
 def _is_send(text: str) -> bool:

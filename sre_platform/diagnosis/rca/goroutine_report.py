@@ -23,6 +23,7 @@ from sre_platform.diagnosis.rca.goroutine_states import RARITY, state_suspects
 # Leaks of one operation grow together, give or take what is just on its way.
 TOGETHER = 0.8
 MOST_CAUSES = 20
+NO_WAY_OUT = "select_no_ctx_done"  # what the source says of a select when it says nothing more of it
 
 
 @dataclass(frozen=True)
@@ -141,9 +142,11 @@ class _Scene:
 
 
 def _cause(lead: Suspect, scene: _Scene) -> Cause:
-    signed = signature(lead.bucket, scene.later.buckets) or _in_source(lead, scene.source)
-    cause = signed or _by_wait(lead, scene) or CAUSES_BY_STATE[lead.bucket.state or CHAN_OPERATION]
-    return Cause(lead.bucket, cause, lead.evidence, lead.site, lead.growth, bool(signed))
+    signed = signature(lead.bucket, scene.later.buckets)
+    read = "" if signed else _in_source(lead, scene.source)
+    cause = signed or _by_wait(lead, scene, read) or CAUSES_BY_STATE[lead.bucket.state or CHAN_OPERATION]
+    told = bool(signed or read) and read != NO_WAY_OUT
+    return Cause(lead.bucket, cause, lead.evidence, lead.site, lead.growth, told)
 
 
 def _in_source(lead: Suspect, source: Source) -> str:
@@ -151,11 +154,16 @@ def _in_source(lead: Suspect, source: Source) -> str:
     return cause_in_source(source(site.file), site.line, lead.bucket.state or CHAN_OPERATION) if site else ""
 
 
-def _by_wait(lead: Suspect, scene: _Scene) -> str:
-    """What the names, the context, the runtime's minutes and the collector's silence say about a channel wait."""
+def _by_wait(lead: Suspect, scene: _Scene, read: str) -> str:
+    """What source, names, context, the runtime's minutes and the collector's silence say about a channel wait."""
     bucket = lead.bucket
     grew = lead.evidence == "growth"
     named = named_cause(bucket, grew)
+    if read == NO_WAY_OUT:
+        return named or read
+    if read:
+        background = read == "ctx_never_cancelled" and context_cause(bucket) == "context_not_propagated"
+        return "context_not_propagated" if background else read
     if bucket.state not in ("select", "chan receive"):
         return named
     woken = "ticker_never_stopped" if grew and _wakes(bucket, scene) else ""
