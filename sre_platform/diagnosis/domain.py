@@ -29,6 +29,7 @@ class Evidence:
     ``data`` is JSON-safe. ``texts`` and ``profiles`` are raw documents by name: what people read, and what is bytes
     (pprof protobuf as the service sent it, gzip or not). ``asked`` says what was asked for, one line a request.
     ``missing`` is the one sentence why nothing could be seen; then ``data`` is empty. Missing is not healthy.
+    ``replica`` names the one that was looked at; it is empty for what is true of the service as a whole.
     """
 
     collector: str
@@ -39,6 +40,7 @@ class Evidence:
     missing: str = ""
     profiles: Mapping[str, bytes] = field(default_factory=dict)
     asked: Sequence[str] = ()
+    replica: str = ""
 
 
 @dataclass(frozen=True)

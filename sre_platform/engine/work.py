@@ -12,9 +12,10 @@ from sre_platform.catalog.domain import Change, Target, Topology, downstream
 from sre_platform.catalog.models import changes_since, topology
 from sre_platform.clients.supervisor import Supervisor
 from sre_platform.detection.measure import Measurer, PrometheusMeasurer, ScrapeMeasurer
+from sre_platform.diagnosis import store
 from sre_platform.diagnosis.domain import Evidence
 from sre_platform.diagnosis.investigate import Ranked, Scene
-from sre_platform.diagnosis.models import EvidenceRow, FindingRow
+from sre_platform.diagnosis.models import FindingRow
 from sre_platform.guardrails import domain as guardrails
 from sre_platform.guardrails.models import halted, policies
 from sre_platform.incidents.correlate import flapping, storm
@@ -93,25 +94,30 @@ class Work:
         since = now() - CHANGES_LOOKED_AT
         return {service: changes_since(service, since) for service in downstream(self.topology, self.incident.service)}
 
-    @transaction.atomic
+    def bounded(self, evidence: Sequence[Evidence]) -> list[Evidence]:
+        """What was seen as it will be kept: what is judged is what can be judged again."""
+        return store.bounded(evidence, store.used_bytes(self.incident.pk))
+
     def keep(self, evidence: Sequence[Evidence], ranked: Sequence[Ranked]) -> None:
         """Store what a diagnosis saw and concluded, under this lease's fence as its round."""
         pk, fence = self.incident.pk, self.lease.fence
-        EvidenceRow.objects.bulk_create(EvidenceRow.of(pk, fence, seen) for seen in evidence)
-        FindingRow.objects.bulk_create(
-            FindingRow(
-                incident_id=pk,
-                round=fence,
-                rank=rank,
-                rule=item.rule,
-                playbook=item.playbook,
-                service=item.finding.service,
-                cause=item.finding.cause,
-                confidence=item.finding.confidence,
-                content=storable(item.finding.as_json()),
+        packed = store.pack(evidence)
+        with transaction.atomic():
+            store.keep(pk, fence, packed)
+            FindingRow.objects.bulk_create(
+                FindingRow(
+                    incident_id=pk,
+                    round=fence,
+                    rank=rank,
+                    rule=item.rule,
+                    playbook=item.playbook,
+                    service=item.finding.service,
+                    cause=item.finding.cause,
+                    confidence=item.finding.confidence,
+                    content=storable(item.finding.as_json()),
+                )
+                for rank, item in enumerate(ranked, start=1)
             )
-            for rank, item in enumerate(ranked, start=1)
-        )
 
     def candidates(self) -> Iterator[Candidate]:
         """What may be tried, likeliest cause first, its playbook's actions from mild to strong, but nothing twice."""
