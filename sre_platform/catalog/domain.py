@@ -88,6 +88,11 @@ class Target:
         )
 
     @property
+    def pprof_env(self) -> tuple[str, str]:
+        """The environment variables that hold a bearer token and ``user:password`` for pprof; empty when not needed."""
+        return (self.pprof_auth.bearer_env, self.pprof_auth.basic_env) if self.pprof_auth else ("", "")
+
+    @property
     def label(self) -> str:
         """The service, and which replica of it if it has several, as it is said in sentences."""
         return f"{self.service} ({self.replica})" if self.replica else self.service

@@ -74,6 +74,15 @@ class Finding:
         return asdict(self) | {name: list(getattr(self, name)) for name in said}
 
 
+@dataclass(frozen=True)
+class Ranked:
+    """A finding, the rule that made it and the digest of the playbook that answers it."""
+
+    finding: Finding
+    rule: str
+    playbook: str
+
+
 class Rule(Protocol):
     """Reads the evidence about one service and says what it means, or nothing. Pure.
 

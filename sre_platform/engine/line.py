@@ -74,7 +74,7 @@ def diagnose(work: Work) -> Move | Wait:
         )
     seen = investigate.look(work.playbooks, work.topology, work.incident.service, work.scene())
     evidence = work.bounded(seen)
-    ranked = investigate.rank(investigate.judge(work.playbooks, evidence), work.topology)
+    ranked = investigate.rank(investigate.judge(work.playbooks, evidence), work.topology, evidence)
     work.keep(evidence, ranked)
     if ranked:
         best = ranked[0].finding

@@ -21,13 +21,30 @@ ERRORS = Criterion(name="share of errors", sli=Sli("gauge", "bad"), op="<=", thr
 
 
 def test_all_collectors_are_registered():
-    assert COLLECTORS.names() == ["go_goroutines", "health", "process", "recent_changes", "sli_window"]
+    assert COLLECTORS.names() == [
+        "go_goroutines",
+        "go_profiles",
+        "go_runtime",
+        "go_trace",
+        "health",
+        "host",
+        "log_templates",
+        "perf_stat",
+        "process",
+        "prometheus_window",
+        "recent_changes",
+        "sli_window",
+    ]
 
 
 @pytest.mark.parametrize(
     ("name", "lacks"),
     [
         ("go_goroutines", "pprof_url"),
+        ("go_profiles", "pprof_url"),
+        ("go_runtime", "metrics_url"),
+        ("go_trace", "log_file"),
+        ("log_templates", "log_file"),
         ("health", "health_url"),
         ("process", "process"),
         ("sli_window", "objectives"),
