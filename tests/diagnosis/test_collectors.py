@@ -205,3 +205,16 @@ def test_unknown_parameters_are_refused(name):
 def test_goroutines_of_nobody(url):
     with pytest.raises(SreError):
         collect("go_goroutines", Target("payments", pprof_url=url))
+
+
+def test_each_collector_says_what_it_asked(tmp_path):
+    with supervising("payments") as fake, serving(Answer(200)) as wire:
+        url = wire.url.replace("http://", "http://ann:hunter2@")
+        target = Target("payments", health_url=f"{url}/healthz", process="payments", objectives=(ERRORS,))
+        world = scene(supervisor=fake.url, measurer=Says(0.1))
+        asked = {name: collect(name, target, world).asked for name in ("health", "process", "sli_window")}
+    assert asked == {
+        "health": (f"GET {wire.url}/healthz",) * 2,
+        "process": ("supervisor.getProcessInfo(payments)",),
+        "sli_window": ("gauge of bad, now",),
+    }

@@ -211,6 +211,15 @@ def test_a_profile_comes_as_the_file_that_go_tool_pprof_reads(web):
     assert answer["X-Content-Type-Options"] == "nosniff"
 
 
+def test_each_replica_that_was_looked_at_is_named(web):
+    story = factories.opened()
+    looks = [Evidence("go_profiles", "payments", story.at, {"x": 1}, replica=name) for name in ("pay-1", "pay-2")]
+    store.keep(story.incident.pk, 1, store.pack(looks))
+    page = text(web, reverse("incident", args=[story.incident.pk]))
+    assert "go profiles of pay-1" in page
+    assert "go profiles of pay-2" in page
+
+
 def test_raw_evidence_belongs_to_its_incident(web):
     row, other = _evidence("x"), factories.opened()
     assert web.get(reverse("evidence", args=[row.incident_id, row.pk, "nothing"])).status_code == 404
