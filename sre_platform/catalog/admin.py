@@ -12,8 +12,9 @@ class ServiceAdmin(admin.ModelAdmin):
     formfield_overrides = {models.URLField: {"assume_scheme": "http"}}  # metrics and pprof are rarely behind TLS
     fieldsets = [
         (None, {"fields": ["name", "owner", "depends_on"]}),
-        ("Where it is seen", {"fields": ["metrics_url", "health_url", "pprof_url"]}),
-        ("How it is handled", {"fields": ["process", "release_link", "releases_dir"]}),
+        ("Where it is seen", {"fields": ["metrics_url", "health_url", "pprof_url", "pprof_auth", "replicas"]}),
+        ("What is known of its code", {"fields": ["repository", "source_root", "log_file", "baseline"]}),
+        ("How it is handled", {"fields": ["process", "pid", "exec", "release_link", "releases_dir"]}),
         ("What its users are owed", {"fields": ["objectives"]}),
     ]
 

@@ -21,13 +21,30 @@ ERRORS = Criterion(name="share of errors", sli=Sli("gauge", "bad"), op="<=", thr
 
 
 def test_all_collectors_are_registered():
-    assert COLLECTORS.names() == ["go_goroutines", "health", "process", "recent_changes", "sli_window"]
+    assert COLLECTORS.names() == [
+        "go_goroutines",
+        "go_profiles",
+        "go_runtime",
+        "go_trace",
+        "health",
+        "host",
+        "log_templates",
+        "perf_stat",
+        "process",
+        "prometheus_window",
+        "recent_changes",
+        "sli_window",
+    ]
 
 
 @pytest.mark.parametrize(
     ("name", "lacks"),
     [
         ("go_goroutines", "pprof_url"),
+        ("go_profiles", "pprof_url"),
+        ("go_runtime", "metrics_url"),
+        ("go_trace", "log_file"),
+        ("log_templates", "log_file"),
         ("health", "health_url"),
         ("process", "process"),
         ("sli_window", "objectives"),
@@ -188,3 +205,16 @@ def test_unknown_parameters_are_refused(name):
 def test_goroutines_of_nobody(url):
     with pytest.raises(SreError):
         collect("go_goroutines", Target("payments", pprof_url=url))
+
+
+def test_each_collector_says_what_it_asked(tmp_path):
+    with supervising("payments") as fake, serving(Answer(200)) as wire:
+        url = wire.url.replace("http://", "http://ann:hunter2@")
+        target = Target("payments", health_url=f"{url}/healthz", process="payments", objectives=(ERRORS,))
+        world = scene(supervisor=fake.url, measurer=Says(0.1))
+        asked = {name: collect(name, target, world).asked for name in ("health", "process", "sli_window")}
+    assert asked == {
+        "health": (f"GET {wire.url}/healthz",) * 2,
+        "process": ("supervisor.getProcessInfo(payments)",),
+        "sli_window": ("gauge of bad, now",),
+    }
