@@ -1,7 +1,7 @@
 """What a diagnosis of goroutines costs the service that is looked at, and how long it takes to name the cause.
 
-``python -m tests.benchmarks.looking`` prints it alone. A Go program with so many stuck goroutines, and 40 more each
-second, measures by itself how late a millisecond's sleep ever is: while nobody looks, and while the collector does.
+``python -m tests.benchmarks.looking`` prints it alone. A Go program (tests/fakes/parked) with so many stuck goroutines,
+and 40 more each second, measures how late a millisecond's sleep ever is: while nobody looks, and while somebody does.
 """
 
 import subprocess
@@ -22,19 +22,19 @@ from sre_platform.embedded.parts import go
 from tests.benchmarks.senders import percentile
 from tests.diagnosis.scene import collect
 
-WATCHED = Path(__file__).parent / "watched"
+PARKED = Path(__file__).parents[1] / "fakes" / "parked"
 SIZES = (10_000, 100_000)
 ROUNDS = 10
 QUIET_S = 3.0  # of nobody looking
 MOST_STALL_MS, MOST_SECONDS = 50.0, 2.0
-CAUSE = "chan_send_no_receiver"
+CAUSE = "chan_recv_no_sender"
 
 
 def measure() -> dict[str, dict[str, Any]]:
     """By the number of goroutines: the worst stalls in ms, alone and looked at, and seconds from look to cause."""
     with tempfile.TemporaryDirectory() as folder:
-        binary = Path(folder) / "watched"
-        subprocess.run([go(), "build", "-o", binary, "."], cwd=WATCHED, check=True, timeout=300)
+        binary = Path(folder) / "parked"
+        subprocess.run([go(), "build", "-o", binary, "."], cwd=PARKED, check=True, timeout=300)
         return {f"{size:,}": _measured(binary, size) for size in SIZES}
 
 
@@ -76,7 +76,7 @@ def _cause(url: str) -> str:
 @contextmanager
 def _running(binary: Path, size: int) -> Iterator[str]:
     with subprocess.Popen(
-        [binary, "-goroutines", str(size)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [binary, "-n", str(size), "-more", "40"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin
         assert process.stdout
@@ -87,7 +87,8 @@ def _running(binary: Path, size: int) -> Iterator[str]:
 
 
 def _stall_ms(url: str) -> float:
-    return float(http.request("GET", f"{url}/stall", timeout=(5, 30), deadline_s=30, max_bytes=100).text)
+    microseconds = http.request("GET", f"{url}/held_up", timeout=(5, 30), deadline_s=30, max_bytes=100).text
+    return int(microseconds) / 1000
 
 
 def table(found: dict[str, dict[str, Any]]) -> Table:

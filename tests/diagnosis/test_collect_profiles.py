@@ -54,18 +54,19 @@ def test_the_gauge_tells_how_many_there_are_and_nothing_is_dumped_for_that():
 @pytest.mark.parametrize(
     ("goroutines", "dump", "leak"),
     [
-        (FULL_DUMP_LIMIT, 2, True),
-        (FULL_DUMP_LIMIT + 1, 1, True),
-        (LEAK_PROFILE_LIMIT, 1, True),
-        (LEAK_PROFILE_LIMIT + 1, 1, False),
-        (470_000, 1, False),
+        (FULL_DUMP_LIMIT, "goroutine?debug=2", True),
+        (FULL_DUMP_LIMIT + 1, "goroutine", True),
+        (LEAK_PROFILE_LIMIT, "goroutine", True),
+        (LEAK_PROFILE_LIMIT + 1, "goroutine", False),
+        (470_000, "goroutine", False),
     ],
 )
 def test_the_more_there_are_the_less_is_asked(goroutines, dump, leak):
     go = Go(goroutines)
     seen = looked(go, seconds_apart=0.05)
-    assert go.asked == ["/metrics", *[f"goroutine?debug={dump}"] * 2, *["goroutineleak?debug=1"] * leak]
-    assert seen.data["full"] is (dump == 2)
+    assert go.asked == ["/metrics", *[dump] * 2, *["goroutineleak?debug=1"] * leak]
+    assert seen.data["full"] is (dump == "goroutine?debug=2")
+    assert set(seen.profiles if dump == "goroutine" else seen.texts) >= {"earlier", "goroutine"}
     assert ("goroutineleak" in seen.texts) is leak
     if not leak:
         assert f"of {goroutines} goroutines" in seen.data["no_leak_profile"]
@@ -76,10 +77,10 @@ def test_the_leak_profile_of_very_many_is_taken_when_the_playbook_asks_for_it():
     assert "goroutineleak" in seen.texts
 
 
-def test_without_the_gauge_the_summary_tells():
+def test_without_the_gauge_a_profile_tells():
     go = Go()
     looked(go, seconds_apart=0.05)
-    assert go.asked[:3] == ["/metrics", "goroutine?debug=1", "goroutine?debug=2"]
+    assert go.asked[:3] == ["/metrics", "goroutine", "goroutine?debug=2"]
 
 
 def test_a_look_whose_time_is_over_asks_for_nothing_more():
@@ -160,4 +161,4 @@ def test_the_page_of_metrics_twice():
 
 
 def test_bounds_are_those_of_the_cost_table():
-    assert (FULL_DUMP_LIMIT, LEAK_PROFILE_LIMIT, go_goroutines.MAX_BYTES) == (20_000, 100_000, 64 * 1024 * 1024)
+    assert (FULL_DUMP_LIMIT, LEAK_PROFILE_LIMIT, go_goroutines.MAX_BYTES) == (20_000, 50_000, 64 * 1024 * 1024)

@@ -1,6 +1,7 @@
 """What each collector sees of a healthy service and of a broken one, and that it says so when it cannot see."""
 
 import threading
+from dataclasses import replace
 from time import monotonic
 
 import pytest
@@ -8,6 +9,9 @@ import pytest
 from sre_platform.catalog.domain import Target
 from sre_platform.diagnosis.collectors import go_goroutines, health
 from sre_platform.diagnosis.investigate import COLLECTORS
+from sre_platform.diagnosis.parsers.goroutines import parse as dump_of
+from sre_platform.diagnosis.parsers.profile import parse
+from sre_platform.diagnosis.parsers.profile_encode import encode
 from sre_platform.kernel.errors import Malformed, Rejected, SreError, TooLarge, Unavailable
 from sre_platform.kernel.sli import Sli
 from sre_platform.playbook.schema import Criterion
@@ -64,15 +68,22 @@ class Pprof:
     def __call__(self, call):
         profile = call.path.removeprefix("/debug/pprof/")
         self.asked.append(profile)
-        if profile == "goroutine?debug=1":
-            text = (LEAK / "goroutine_debug1.txt").read_text()
-            return Answer(200, text.replace("total 128", f"total {self.total}").encode())
+        if profile == "goroutine":
+            return Answer(200, goroutines(self.total))
         if profile == "goroutine?debug=2":
             first = self.asked.count(profile) == 1
             return Answer(200, (LEAK / ("earlier.txt" if first else "goroutine.txt")).read_bytes())
         if profile == "goroutineleak?debug=1" and self.leak_profile:
             return Answer(200, (LEAK / "goroutineleak.txt").read_bytes())
         return Answer(404, b"Unknown profile")
+
+
+def goroutines(total):
+    """The recorded profile in protobuf, with so many goroutines."""
+    profile = parse((FOLDER / "profiles" / "goroutine.pb.gz").read_bytes())
+    first, *others = profile.samples
+    rest = total - sum(sample.values[0] for sample in others)
+    return encode(replace(profile, samples=(replace(first, values=(rest,)), *others)))
 
 
 def dumps(pprof):
@@ -83,7 +94,7 @@ def dumps(pprof):
 def test_goroutines_are_counted_first_and_the_leak_profile_comes_last():
     pprof = Pprof()
     evidence = dumps(pprof)
-    assert pprof.asked == ["goroutine?debug=1", "goroutine?debug=2", "goroutine?debug=2", "goroutineleak?debug=1"]
+    assert pprof.asked == ["goroutine", "goroutine?debug=2", "goroutine?debug=2", "goroutineleak?debug=1"]
     assert {name: len(text) for name, text in evidence.texts.items()} == {
         name: len((LEAK / f"{name}.txt").read_text()) for name in ("earlier", "goroutine", "goroutineleak")
     }
@@ -95,9 +106,13 @@ def test_too_many_goroutines_are_never_dumped_one_by_one():
     at_limit, above = Pprof(go_goroutines.FULL_DUMP_LIMIT), Pprof(go_goroutines.FULL_DUMP_LIMIT + 1)
     assert dumps(at_limit).data["full"] is True
     evidence = dumps(above)
-    assert above.asked == ["goroutine?debug=1", "goroutine?debug=1", "goroutineleak?debug=1"]
+    assert above.asked == ["goroutine", "goroutine", "goroutineleak?debug=1"]
     assert evidence.data["full"] is False
-    assert evidence.texts["earlier"].startswith("goroutine profile: total 20001")
+    assert set(evidence.texts) == {"goroutineleak"}
+    assert {name: dump_of(data).total for name, data in evidence.profiles.items()} == {
+        "earlier": above.total,
+        "goroutine": above.total,
+    }
 
 
 def test_a_runtime_without_the_leak_profile_is_no_failure():

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from sre_platform.diagnosis.domain import Kind, Site
 from sre_platform.diagnosis.parsers.goroutines import CHAN_OPERATION, Bucket, Dump, merged
 from sre_platform.diagnosis.rca.code import user_site
+from sre_platform.diagnosis.rca.parents import PARENT_WAITS, waiting_parents
 
 # Goroutines. Measured on 27 leaks (the largest bucket grew by 7 or more in each) and 6 healthy services (by 3 or less).
 MIN_GROWTH = 7
@@ -46,7 +47,6 @@ CHANNEL_WAITS = frozenset(
 LOCK_WAITS = frozenset({"sync.Mutex.Lock", "sync.RWMutex.Lock", "sync.RWMutex.RLock", "semacquire"})
 OTHER_WAITS = frozenset({"sync.WaitGroup.Wait", "sync.Cond.Wait", "IO wait", "sleep", "syscall"})
 WAITS = CHANNEL_WAITS | LOCK_WAITS | OTHER_WAITS
-PARENT_WAITS = frozenset({"sync.WaitGroup.Wait", "chan receive", "select", CHAN_OPERATION})
 
 
 @dataclass(frozen=True)
@@ -188,8 +188,7 @@ def calls(bucket: Bucket, *functions: str) -> bool:
 
 def with_victims(leads: Sequence[Suspect]) -> list[Suspect]:
     """Two plain cases: a parent that waits for its blocked child, lock waiters beside a blocked channel operation."""
-    started = Counter(lead.bucket.created_by.function for lead in leads if lead.bucket.created_by)
-    parents = [_waits_for_child(lead.bucket, started) for lead in leads]
+    parents = waiting_parents([lead.bucket for lead in leads])
     channel = any(_holds_up(lead) for lead, parent in zip(leads, parents, strict=True) if not parent)
     return [
         replace(lead, victim=parent or (channel and lead.bucket.state in LOCK_WAITS))
@@ -200,13 +199,6 @@ def with_victims(leads: Sequence[Suspect]) -> list[Suspect]:
 def _holds_up(lead: Suspect) -> bool:
     """Whether it can be the one for whom lock waiters wait. A select that only grows may have a way out."""
     return lead.bucket.state in CHANNEL_WAITS and (lead.evidence == "gc-proof" or lead.bucket.state != "select")
-
-
-def _waits_for_child(bucket: Bucket, started: Counter[str]) -> bool:
-    """``started`` counts suspects by the function that created them, this one among them."""
-    own = bucket.created_by.function if bucket.created_by else ""
-    functions = {frame.function for frame in bucket.frames}
-    return bucket.state in PARENT_WAITS and any(started[name] > (name == own) for name in functions)
 
 
 def _rank(suspect: Suspect) -> tuple[bool, bool, bool, int, bool, int]:

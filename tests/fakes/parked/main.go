@@ -38,11 +38,19 @@ func watch() {
 
 func main() {
 	count := flag.Int("n", 1000, "how many goroutines are parked")
+	more := flag.Int("more", 0, "how many more each second")
 	flag.Parse()
 	wait := make(chan struct{})
 	for range *count {
 		go park(wait, 12)
 	}
+	go func() {
+		for range time.Tick(time.Second / 10) {
+			for range *more / 10 {
+				go park(wait, 12)
+			}
+		}
+	}()
 	go watch()
 	http.HandleFunc("/held_up", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, heldUp.Swap(0)) })
 	http.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, "go_goroutines %d\n", *count) })

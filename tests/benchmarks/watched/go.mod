@@ -1,3 +1,0 @@
-module watched
-
-go 1.26
