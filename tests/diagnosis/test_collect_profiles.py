@@ -161,4 +161,4 @@ def test_the_page_of_metrics_twice():
 
 
 def test_bounds_are_those_of_the_cost_table():
-    assert (FULL_DUMP_LIMIT, LEAK_PROFILE_LIMIT, go_goroutines.MAX_BYTES) == (20_000, 50_000, 64 * 1024 * 1024)
+    assert (FULL_DUMP_LIMIT, LEAK_PROFILE_LIMIT, go_goroutines.MAX_BYTES) == (20_000, 100_000, 64 * 1024 * 1024)

@@ -17,10 +17,10 @@ from sre_platform.kernel.errors import SreError, Unavailable
 #   debug=1       100,000 goroutines  0.6 s / 15 ms          470,000  0.9 s / 8 ms
 #   protobuf      100,000 goroutines  0.3 s / 7 ms           470,000  1.0 s / 30 ms
 #   goroutineleak 100,000 goroutines  0.8 s / 50 ms          470,000  2.2 s / 0.1 s
-# It may not stand still for more than 50 ms at 100,000: a full dump is for few, and the leak profile for half of that.
+# It may not stand still for more than 50 ms at 100,000: a full dump is for few, the leak profile not for more.
 # For more there is protobuf, which costs least and still tells what is waited for, which debug=1 does not.
 FULL_DUMP_LIMIT = 20_000
-LEAK_PROFILE_LIMIT = 50_000
+LEAK_PROFILE_LIMIT = 100_000
 MAX_BYTES = 64 * 1024 * 1024
 COUNT_S, DUMP_S = 1.0, 5.0
 METRICS_BYTES = 4 * 1024 * 1024

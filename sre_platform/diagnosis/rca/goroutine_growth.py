@@ -8,6 +8,7 @@ come to and leave again: that is traffic.
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import sqrt
 
 from sre_platform.diagnosis.domain import Kind, Site
 from sre_platform.diagnosis.parsers.goroutines import CHAN_OPERATION, Bucket, Dump, merged
@@ -16,6 +17,9 @@ from sre_platform.diagnosis.rca.parents import PARENT_WAITS, waiting_parents
 
 # Goroutines. Measured on 27 leaks (the largest bucket grew by 7 or more in each) and 6 healthy services (by 3 or less).
 MIN_GROWTH = 7
+
+# Standard deviations by which a number of goroutines may move without meaning anything.
+SIGMAS = 3.0
 
 # Frames. debug=2 leaves out the middle of a stack behind 50 frames (runtime/traceback.go, tracebackInnerFrames), other
 # profiles behind 128: only the innermost ones can be compared.
@@ -105,6 +109,12 @@ class _Change:
             return False
         return after.count <= FILLS_UP * before.count and _left(before, after)
 
+    def enough(self, bucket: Bucket) -> bool:
+        """Whether it grew by more than traffic makes of itself."""
+        before, after = self._pair(bucket)
+        growth = self.growth(bucket) or 0
+        return after is not None and growth >= MIN_GROWTH and growth >= _noise(before, after)
+
     def _pair(self, bucket: Bucket) -> tuple[Bucket | None, Bucket | None]:
         key = self._key(bucket)
         return self._before.get(key), self._after.get(key)
@@ -115,10 +125,24 @@ def _left(before: Bucket, after: Bucket) -> bool:
 
     Numbers are given out in batches, one to each processor: a goroutine may have a lower one than an older one.
     """
-    if len(before.samples) == before.count and len(after.samples) == after.count:
-        return {goroutine.id for goroutine in before.samples}.isdisjoint(goroutine.id for goroutine in after.samples)
+    if before.ids and after.ids:
+        return set(before.ids).isdisjoint(after.ids)
     known = before.sample_id is not None and after.sample_id is not None
     return known and (after.sample_id or 0) > (before.sample_id or 0)
+
+
+def _noise(before: Bucket | None, after: Bucket) -> float:
+    """By how much the number may grow because goroutines come and go, SIGMAS standard deviations of it.
+
+    Those that came and those that left are two counts of events; where they are not known, they are as many as were
+    there. Where none has left, nothing comes and goes.
+    """
+    if before is None:
+        return 0
+    if not before.ids or not after.ids:
+        return SIGMAS * sqrt(before.count) if before.sample_id is None else 0
+    left = len(set(before.ids) - set(after.ids))
+    return SIGMAS * sqrt(2 * left + after.count - before.count) if left else 0
 
 
 def _by(key: Callable[[Bucket], Hashable], buckets: Iterable[Bucket]) -> dict[Hashable, Bucket]:
@@ -175,7 +199,7 @@ def _grew(buckets: Sequence[Bucket], change: _Change) -> Callable[[Bucket], bool
         return used + sum(children[name] for name in awaited) >= EXPLAINED_SHARE * bucket.count
 
     def grew(bucket: Bucket) -> bool:
-        enough = bucket.state in WAITS and (change.growth(bucket) or 0) >= MIN_GROWTH
+        enough = bucket.state in WAITS and change.enough(bucket)
         return enough and not (change.passes(bucket) or calls(bucket, BACKGROUND_READ) or busy(bucket))
 
     return grew
