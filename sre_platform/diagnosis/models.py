@@ -1,5 +1,6 @@
 """What a diagnosis saw and what it made of it."""
 
+import base64
 import json
 import zlib
 from collections.abc import Mapping
@@ -8,8 +9,11 @@ from django.db import models
 
 from sre_platform.diagnosis import domain
 from sre_platform.incidents.models import Incident
+from sre_platform.kernel.errors import Unknown
 from sre_platform.kernel.redaction import redact, redact_text
 from sre_platform.kernel.storable import storable, storable_text
+
+PROFILES = "\0profiles"  # among the packed texts: the name of no text
 
 
 class EvidenceRow(models.Model):
@@ -32,13 +36,30 @@ class EvidenceRow(models.Model):
 
     @property
     def texts(self) -> Mapping[str, str]:
-        """The raw documents by name."""
+        """The raw documents that people read, by name."""
+        return {name: text for name, text in self._packed().items() if name != PROFILES}
+
+    @property
+    def profiles(self) -> Mapping[str, bytes]:
+        """The raw documents that are bytes, by name."""
+        return {name: base64.b64decode(text) for name, text in self._packed().get(PROFILES, {}).items()}
+
+    def document(self, name: str) -> bytes:
+        """One raw document. Raises Unknown, with the known names, when there is none of that name."""
+        kept = {**{name: text.encode() for name, text in self.texts.items()}, **self.profiles}
+        if name not in kept:
+            raise Unknown(f"There is no document {name!r}; known are: {', '.join(sorted(kept)) or 'none'}.")
+        return kept[name]
+
+    def _packed(self) -> dict:
         return json.loads(zlib.decompress(self.packed_texts)) if self.packed_texts else {}
 
     @classmethod
     def of(cls, incident_id: int, round_: int, seen: domain.Evidence) -> "EvidenceRow":
         """An unsaved row that holds ``seen``."""
-        texts = {name: redact_text(text) for name, text in seen.texts.items()}
+        texts: dict = {name: redact_text(text) for name, text in seen.texts.items()}
+        if seen.profiles:
+            texts[PROFILES] = {name: base64.b64encode(data).decode() for name, data in seen.profiles.items()}
         return cls(
             incident_id=incident_id,
             round=round_,
