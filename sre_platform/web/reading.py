@@ -105,12 +105,12 @@ def _services(incident: Incident) -> Some[tuple[str, int]]:
 
 
 def text_names(rows: Sequence[EvidenceRow]) -> dict[int, Sequence[str]]:
-    """The names of each row's raw texts. Dumps are large and never change, so a process unpacks each only once."""
+    """The names of each row's raw documents. Dumps are large and never change, so a process unpacks each only once."""
     unknown = [row.pk for row in rows if (row.pk, row.collected_at) not in _NAMES]
     if len(_NAMES) > _NAMES_KEPT:
         _NAMES.clear()
     for row in EvidenceRow.objects.filter(pk__in=unknown).only("collected_at", "packed_texts") if unknown else ():
-        _NAMES[row.pk, row.collected_at] = tuple(sorted(row.texts))
+        _NAMES[row.pk, row.collected_at] = tuple(sorted({**row.texts, **row.profiles}))
     return {row.pk: _NAMES.get((row.pk, row.collected_at), ()) for row in rows}
 
 
