@@ -123,11 +123,32 @@ def test_which_file_of_the_repository_a_line_of_the_binary_is_in(file, path, sam
     assert (found.confidence > 0.8) is same
 
 
-@pytest.mark.parametrize(
-    "change", [{"kind": "config"}, {"after": "v3"}, {"seconds_before": -5.0}, {"commits": []}, {"commits": None}]
-)
-def test_a_change_that_did_not_bring_the_running_code_says_nothing_about_the_line(change):
+@pytest.mark.parametrize("change", [{"after": "v3"}, {"seconds_before": -5.0}])
+def test_a_change_that_did_not_bring_the_running_code_says_nothing(change):
     found = the(a("orders", 0.8, site=SITE), changes([35, 35], **change))
+    assert (found.confidence, found.because) == (0.8, ["b"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"kind": "config", "before": "a=1", "after": "a=2"},
+            "The config from a=1 to a=2 came 40 s before the incident.",
+        ),
+        ({"commits": []}, "The deploy from v1 to v2 came 40 s before the incident."),
+        ({"commits": None, "before": ""}, "The deploy to v2 came 40 s before the incident."),
+    ],
+)
+def test_a_change_of_which_no_lines_are_known_counts_a_little_for_how_near_it_was(change, said):
+    found = the(a("orders", 0.8, site=SITE), changes([35, 35], **change))
+    assert (found.confidence, found.because) == (pytest.approx(0.82), ["b", said])
+    long_ago = the(a("orders", 0.8), changes([35, 35], before_s=1200.0))
+    assert 0.8 < long_ago.confidence < 0.803
+
+
+def test_a_finding_that_is_about_the_change_does_not_count_it_twice():
+    found = the(a("orders", 0.8, "change", "bad_release"), changes([35, 35]))
     assert (found.confidence, found.because) == (0.8, ["b"])
 
 
