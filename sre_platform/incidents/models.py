@@ -1,6 +1,7 @@
 """Incidents, the alerts they gathered, what happened to them in an append-only chain, and what keeps alerts quiet."""
 
 import uuid
+from collections.abc import Callable
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -100,8 +101,7 @@ class _Rule(models.Model):
     class Meta:
         abstract = True
 
-    def as_value(self) -> object:
-        raise NotImplementedError
+    as_value: Callable[[], object]
 
     def clean(self) -> None:
         try:

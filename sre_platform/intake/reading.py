@@ -157,7 +157,7 @@ def fingerprint_of(labels: Mapping[str, str]) -> str:
 def sentence(error: ValidationError, what: str) -> str:
     """The first complaint about ``what``, short whatever the sender wrote, and how many more there are."""
     first, rest = error.errors(include_url=False, include_context=False)[0], error.error_count() - 1
-    where = ".".join(str(part)[:SHOWN] for part in first["loc"][:10])
+    where = ".".join(" ".join(str(part)[:SHOWN].split()) or repr(part) for part in first["loc"][:10])
     message = first["msg"].removeprefix("Value error, ").removeprefix("Field ").lower()[:_SAID]
     more = f" (and {rest} more)" if rest else ""
     return f"In {what}, {where + ': ' if where else ''}{message}{more}."

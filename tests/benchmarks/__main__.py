@@ -12,18 +12,23 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import drills, intake
+from tests.benchmarks import drills, dumps, intake, looking, profiles
 from tests.benchmarks.stack import HOME
 from tests.benchmarks.storm import storm
 
 DATABASES = ("sqlite", "postgres")
-PARTS = ("accepted", "digested", "idle", "open_alerts", "storm", "drills")
+PARTS = ("accepted", "digested", "idle", "open_alerts", "storm", "dumps", "profiles", "looking", "drills")
+NO_DATABASE = ("dumps", "profiles", "looking", "drills")
+READERS = {"dumps": dumps, "profiles": profiles, "looking": looking}
 BOUNDS = {
     "accepted": lambda found: found["10"]["ratio"] >= 0.8 and all(row["p99_ratio"] < 2 for row in found.values()),
     "digested": lambda found: found["alerts_per_s"] >= intake.SUSTAINED_PER_S,
     "idle": lambda found: found["p99_ms"] <= 300,
     "open_alerts": lambda found: found["ratio"] <= 1.5,
     "storm": lambda found: not found["lost"] and found["digested_after_s"] <= 60 and found["dashboard_max_s"] < 1,
+    "dumps": dumps.within_bounds,
+    "looking": looking.within_bounds,
+    "profiles": lambda found: found["100,000"]["parse_s"] + found["100,000"]["top_s"] <= 5,
     "drills": lambda found: (
         found["expected"] == found["rounds"]
         and found["seconds"]["verified"]["p95"] <= 20
@@ -40,12 +45,17 @@ def main(only: list[str], rounds: int) -> int:
             found[part] = drills.measure(rounds, console)
             console.print(drills.table(found[part]))
             continue
+        if part in READERS:
+            found[part] = READERS[part].measure()
+            console.print(READERS[part].table(found[part]))
+            continue
         measure = storm if part == "storm" else getattr(intake, part)
         found[part] = {}
         for database in DATABASES:
             console.print(f"measuring: {part} on {database}")
             found[part][database] = measure(database)
         console.print(_table(part, found[part]))
+    (HOME / "var").mkdir(exist_ok=True)
     (HOME / "var" / "bench.json").write_text(json.dumps(found, indent=2))
     missed = _missed(only, found)
     console.print(f"Not within its bound: {', '.join(missed)}." if missed else "Everything is within its bound.")
@@ -53,9 +63,9 @@ def main(only: list[str], rounds: int) -> int:
 
 
 def _missed(only: list[str], found: dict[str, Any]) -> list[str]:
-    results = [(part, part, found[part]) for part in only if part == "drills"]
+    results = [(part, part, found[part]) for part in only if part in NO_DATABASE]
     results += [
-        (part, f"{part} on {name}", found[part][name]) for part in only if part != "drills" for name in DATABASES
+        (part, f"{part} on {name}", found[part][name]) for part in only if part not in NO_DATABASE for name in DATABASES
     ]
     return [name for part, name, result in results if not BOUNDS[part](result)]
 

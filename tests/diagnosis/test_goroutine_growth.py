@@ -6,7 +6,8 @@ import pytest
 
 from sre_platform.diagnosis.domain import Site
 from sre_platform.diagnosis.parsers.goroutines import Bucket, Dump, Frame
-from sre_platform.diagnosis.rca.goroutine_growth import MIN_GROWTH, is_standard_library, suspects, user_site
+from sre_platform.diagnosis.rca.code import is_standard_library, user_site
+from sre_platform.diagnosis.rca.goroutine_growth import MIN_GROWTH, suspects
 
 PARK = Frame("internal/poll.runtime_pollWait", "/usr/local/go/src/runtime/netpoll.go", 351)
 MAIN = Site("main.main", "lab/orders/main.go", 7)

@@ -30,9 +30,13 @@ def value(name: str, text: bytes | None = None, **labels: str) -> float:
     return sum(s.value for s in samples if s.name == name and labels.items() <= s.labels.items())
 
 
-def counting(folder, code: str = COUNT) -> None:
-    env = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
-    subprocess.run([sys.executable, "-c", code], env=env, cwd=settings.BASE_DIR, check=True, timeout=60)
+def counting(folder, code: str = COUNT, **more: str) -> str:
+    """What a process of its own printed that counted in ``folder`` and ended well."""
+    env = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder)} | more
+    command = [sys.executable, "-c", code]
+    return subprocess.run(
+        command, env=env, cwd=settings.BASE_DIR, check=True, timeout=60, capture_output=True, text=True
+    ).stdout
 
 
 def test_what_processes_counted_is_added_up_after_they_are_gone(tmp_path, monkeypatch):
@@ -52,12 +56,13 @@ def test_files_are_named_by_host_too_so_that_two_processes_1_do_not_meet(tmp_pat
 
 def test_a_folder_that_cannot_be_written_stops_nobody(tmp_path):
     (tmp_path / "file").write_text("")
-    counting(tmp_path / "file" / "below", COUNT + "; assert b'joined' in metrics.exposition()")
+    told = counting(tmp_path / "file" / "below", COUNT + "; print(metrics.exposition().decode())")
+    assert value("sre_alert_fates_total", told.encode(), fate="joined") == 2
 
 
 def test_a_folder_that_vanishes_while_a_process_counts_stops_nobody(tmp_path):
     gone = "import shutil; from sre_platform.clients import metrics; shutil.rmtree('{}'); metrics.fate('joined')"
-    counting(tmp_path / "x", gone.format(tmp_path / "x"))
+    assert counting(tmp_path / "x", gone.format(tmp_path / "x") + "; print('went on')") == "went on\n"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -117,9 +122,9 @@ def test_a_scrape_without_the_database_says_so_and_keeps_the_counters(tmp_path):
     code = (
         "import django; django.setup()\n"
         "from sre_platform.clients import metrics\nfrom sre_platform.engine.gauges import DatabaseGauges\n"
-        "metrics.fate('joined')\ntext = metrics.exposition([DatabaseGauges()])\n"
-        "assert b'sre_database_up 0.0' in text and b'joined' in text and b'sre_pending' not in text, text"
+        "metrics.fate('joined')\nprint(metrics.exposition([DatabaseGauges()]).decode())\n"
     )
-    env = {"SRE_DATA": str(tmp_path), "SRE_DATABASE_URL": "postgres://u:p@127.0.0.1:1/x"}
-    env |= {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", code], env=os.environ | env, cwd=settings.BASE_DIR, check=True, timeout=60)
+    text = counting(tmp_path, code, SRE_DATA=str(tmp_path), SRE_DATABASE_URL="postgres://u:p@127.0.0.1:1/x").encode()
+    assert value("sre_database_up", text) == 0
+    assert value("sre_alert_fates_total", text, fate="joined") == 1
+    assert b"sre_pending" not in text

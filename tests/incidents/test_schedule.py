@@ -136,4 +136,5 @@ def test_any_text_is_a_rule_or_malformed(text):
         rule = parse(text)
     except Malformed:
         return
-    list(newest_first(rule, FIRST, FIRST + BACK, timedelta(days=40)))
+    starts = list(newest_first(rule, FIRST, FIRST + BACK, timedelta(days=40)))
+    assert starts == sorted(set(starts), reverse=True)

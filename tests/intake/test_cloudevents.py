@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sre_platform.intake.domain import UNDATED, AlertValue
 from sre_platform.intake.sources.cloudevents import CloudEvents
 from sre_platform.kernel.errors import Malformed
-from tests.intake.bodies import alerts_or_malformed, anything, changed, loaded, recorded
+from tests.intake.bodies import anything, are_alerts_or_malformed, changed, loaded, recorded
 
 AT = datetime(2026, 11, 21, 12, 19, 52, tzinfo=UTC)
 ONE = loaded("cloudevents_one")
@@ -102,10 +102,10 @@ def test_what_is_wrong_is_named(document, said):
 @settings(max_examples=300, deadline=None)
 @given(changed(loaded("cloudevents_batch")) | changed(ONE) | anything | st.lists(anything, max_size=2))
 def test_any_json_gives_alerts_or_malformed(document):
-    alerts_or_malformed(CloudEvents(), json.dumps(document).encode(), {})
+    assert are_alerts_or_malformed(CloudEvents(), json.dumps(document).encode(), {})
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_give_alerts_or_malformed(text):
-    alerts_or_malformed(CloudEvents(), text, {})
+    assert are_alerts_or_malformed(CloudEvents(), text, {})

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sre_platform.intake.domain import UNDATED, AlertValue
 from sre_platform.intake.sources.generic import Generic, check_mapping
 from sre_platform.kernel.errors import Malformed
-from tests.intake.bodies import alerts_or_malformed, anything, changed, loaded, recorded
+from tests.intake.bodies import anything, are_alerts_or_malformed, changed, loaded, recorded
 
 AT = datetime(2026, 11, 21, 12, 19, 52, tzinfo=UTC)
 MAPPING = {
@@ -163,6 +163,8 @@ def test_a_list_that_is_not_where_the_mapping_says_is_named():
         (MAPPING | {"alerts": "."}, "alerts: '.' is not a path such as check.name."),
         (MAPPING | {"labels": {"alertname": ""}}, "labels.alertname: "),
         (MAPPING | {"labels": {"alertname": 5}}, "labels.alertname: "),
+        (MAPPING | {"\n": 5}, r"the sender's mapping, '\n': extra inputs"),
+        (MAPPING | {"a\nb": 5}, "a b: extra inputs"),
         (MAPPING | {"resolved_values": [None]}, "resolved_values.0: must be a text, a number or a boolean."),
         (MAPPING | {"constants": {"team": 5}}, "constants.team: "),
     ],
@@ -175,14 +177,14 @@ def test_what_is_wrong_with_a_mapping_is_named(mapping, said):
 
 @pytest.mark.parametrize("name", ["generic_monitor", "generic_events"])
 def test_the_recorded_mappings_are_good(name):
-    check_mapping(loaded(f"{name}.mapping"))
+    assert check_mapping(loaded(f"{name}.mapping")) is None
 
 
 @settings(max_examples=300, deadline=None)
 @given(data=st.data(), name=st.sampled_from(["generic_monitor", "generic_events"]))
 def test_any_json_gives_alerts_or_malformed(data, name):
     document = data.draw(changed(loaded(name)) | anything)
-    alerts_or_malformed(Generic(), json.dumps(document).encode(), loaded(f"{name}.mapping"))
+    assert are_alerts_or_malformed(Generic(), json.dumps(document).encode(), loaded(f"{name}.mapping"))
 
 
 paths = st.text(alphabet="ab.\\0", max_size=6)
@@ -196,4 +198,4 @@ paths = st.text(alphabet="ab.\\0", max_size=6)
 )
 def test_any_mapping_is_used_or_refused(mapping, labels, document):
     mapping = mapping | {"labels": labels} if isinstance(mapping, dict) else {"mapping": mapping}
-    alerts_or_malformed(Generic(), json.dumps(document).encode(), mapping)
+    assert are_alerts_or_malformed(Generic(), json.dumps(document).encode(), mapping)

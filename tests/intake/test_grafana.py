@@ -9,7 +9,7 @@ from sre_platform.intake.sources.grafana import Grafana
 from sre_platform.kernel.errors import Malformed
 from tests.fakes.alertmanager import alert as alertmanagers
 from tests.fakes.alertmanager import body as alertmanager_body
-from tests.intake.bodies import alerts_or_malformed, changed, loaded, recorded
+from tests.intake.bodies import changed, loaded, recorded
 
 
 def parse(document) -> list[AlertValue]:
@@ -87,4 +87,7 @@ def test_any_change_gives_alerts_or_malformed(document):
 
 
 def test_a_refusal_is_a_sentence():
-    assert alerts_or_malformed(Grafana(), b"{", {}) is None
+    with pytest.raises(Malformed) as caught:
+        Grafana().parse(b"{", {})
+    assert str(caught.value).endswith((".", ".`."))
+    assert "\n" not in str(caught.value)

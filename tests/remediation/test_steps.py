@@ -90,7 +90,8 @@ def test_the_database_itself_refuses_a_second_holder(shop, held):
 def test_a_step_that_is_over_lets_go_of_its_target(shop, free):
     step = written(shop)
     Step.objects.filter(pk=step.pk).update(state=free)
-    written(shop, about=incident(key="other"))
+    other = written(shop, about=incident(key="other"))
+    assert list(Step.objects.filter(state__in=Step.HOLDING)) == [other]
 
 
 def test_a_target_that_has_changed_is_left_alone(shop):

@@ -1,0 +1,3 @@
+module code.example.net/infra/fleet
+
+go 1.27

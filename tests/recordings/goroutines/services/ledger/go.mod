@@ -1,0 +1,3 @@
+module ledger.example.org/v2
+
+go 1.26

@@ -1,0 +1,3 @@
+module media
+
+go 1.26

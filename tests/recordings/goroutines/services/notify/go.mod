@@ -1,0 +1,3 @@
+module github.example/acme/notify
+
+go 1.27

@@ -1,0 +1,3 @@
+module raftstore.dev
+
+go 1.26
