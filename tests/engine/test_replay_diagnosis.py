@@ -22,8 +22,10 @@ from sre_platform.kernel.errors import SreError
 from tests.diagnosis.test_collect_profiles import Go
 from tests.engine.story import drive, fire, install
 from tests.fakes.wire import serving
+from tests.recordings import FOLDER
 
 pytestmark = pytest.mark.django_db
+HEALTHY = FOLDER / "go" / "healthy"
 BOOK = """
 name: with-profiles
 summary: A playbook that collects profiles too.
@@ -80,6 +82,32 @@ def test_people_read_what_speaks_for_it_and_against_it(diagnosed, capsys):
     assert "1. chan_send_no_receiver of payments at " in said.out
     for shown in ("because", "against", "would decide", "Two findings disagree", "The same as was stored."):
         assert shown in said.out
+
+
+def test_a_leak_at_one_of_three_replicas_is_found_kept_and_found_again(shop, capsys):
+    from sre_platform.playbook import library
+
+    install(shop)
+    library.store(BOOK, "tests")
+    healthy = Go(12)
+    healthy.dumps.folder = HEALTHY
+    with serving(Go(128)) as leaking, serving(healthy) as well:
+        urls = {"pay-1": well.url, "pay-2": leaking.url, "pay-3": well.url}
+        replicas = [
+            {"name": n, "metrics_url": f"{u}/metrics", "pprof_url": f"{u}/debug/pprof"} for n, u in urls.items()
+        ]
+        Service.objects.filter(name="payments").update(replicas=replicas)
+        incident = drive(fire(), State.DIAGNOSED)
+    rows = incident.evidence.filter(collector="go_goroutines")
+    assert [row.replica for row in rows] == ["pay-2", "pay-1", "pay-3"], "the worst first"
+    best = incident.findings.first()
+    assert (best.cause, best.service) == ("chan_send_no_receiver", "payments")
+    seen_at = "Seen at 1 of the 3 replicas that were looked at: pay-2; not at pay-1, pay-3."
+    assert seen_at in best.content["because"]
+    assert EvidenceDocument.objects.filter(evidence__in=rows).count() == 9
+    assert len({item.blob_id for item in EvidenceDocument.objects.filter(evidence__in=rows)}) == 6, "equal ones once"
+    code, said = replayed(incident.pk, capsys=capsys)
+    assert (code, seen_at in said.out) == (0, True)
 
 
 def test_another_answer_is_told_and_how_it_differs(diagnosed, capsys):
