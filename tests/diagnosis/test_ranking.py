@@ -4,6 +4,8 @@ import random
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sre_platform.catalog.domain import Target
 from sre_platform.diagnosis.domain import Evidence, Finding, Ranked, Site
@@ -187,3 +189,29 @@ def test_confidence_stays_between_0_and_1(given, kept):
 
 def test_a_service_that_the_catalog_no_longer_knows_is_ranked_too():
     assert order(a("gone", 0.8), a("front", 0.8)) == [("front", "c"), ("gone", "c")]
+
+
+KIND = st.sampled_from([*KINDS, "unheard-of"])
+FOUND = st.builds(
+    lambda service, confidence, kind, cause, rule, family, line: a(
+        service, confidence, kind, cause, rule, family=family, site=replace(SITE, line=line) if line else None
+    ),
+    st.sampled_from([*SHOP, "gone"]),
+    st.floats(allow_nan=False, min_value=-2, max_value=2),
+    KIND,
+    st.sampled_from("xyz"),
+    st.sampled_from("rst"),
+    st.sampled_from(["f", "lock-wait"]),
+    st.sampled_from([0, 35, 36]),
+)
+
+
+@given(st.lists(FOUND, max_size=12), st.randoms(use_true_random=False))
+def test_whatever_was_found_keeps_all_findings_in_one_order_and_confidences_in_bounds(found, chance):
+    evidence = changes([35, 35])
+    ranked = rank(found, SHOP, evidence)
+    assert len(ranked) == len(found)
+    assert all(0 <= item.finding.confidence <= 1 for item in ranked)
+    shuffled = sorted(found, key=lambda _: chance.random())
+    assert rank(shuffled, SHOP, evidence) == ranked
+    assert all(item.finding.would_decide or item.finding.evidence == "unheard-of" for item in ranked)

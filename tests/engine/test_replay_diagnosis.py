@@ -182,6 +182,10 @@ def a_document(index):
     return next(document for look in index["evidence"] for document in look["documents"])
 
 
+def changes(index):
+    return next(look for look in index["evidence"] if look["collector"] == "recent_changes")
+
+
 def spoil(index, change):
     document = json.loads(index.read_text())
     change(document)
@@ -199,6 +203,8 @@ def spoil(index, change):
         (lambda d: a_document(d).update(file="nothing.txt"), "not a regular file"),
         (lambda d: a_document(d).update(file="link.txt"), "not a regular file"),
         (lambda d: d["findings"][0].update(finding={}), "names no cause"),
+        (lambda d: changes(d).update(data={"changes": [5]}), "not the shape"),
+        (lambda d: changes(d).update(data={"changes": [{"kind": "deploy", "before": "a"}]}), "not the shape"),
         (lambda d: d.update(playbooks={"x": "name: [", "y": ""}), "playbook"),
     ],
 )
