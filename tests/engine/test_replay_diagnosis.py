@@ -40,17 +40,26 @@ remediate: [rollback_release]
 """
 
 
-@pytest.fixture
-def diagnosed(shop):
-    """An incident about a release that leaks, diagnosed; the dumps are recorded ones."""
+def diagnosis(shop, go):
     from sre_platform.playbook import library
 
     install(shop)
     library.store(BOOK, "tests")
-    with serving(Go(128)) as wire:
-        urls = {"pprof_url": f"{wire.url}/debug/pprof"}
-        Service.objects.filter(name="payments").update(**urls)
-        yield drive(fire(), State.DIAGNOSED)
+    with serving(go) as wire:
+        Service.objects.filter(name="payments").update(pprof_url=f"{wire.url}/debug/pprof")
+        return drive(fire(), State.DIAGNOSED)
+
+
+@pytest.fixture
+def diagnosed(shop):
+    """An incident about a release that leaks, diagnosed; the dumps are recorded ones."""
+    return diagnosis(shop, Go(128))
+
+
+@pytest.fixture
+def looked_at_closer(shop):
+    """The same without the leak profile: nothing is proven, so profiles were taken too."""
+    return diagnosis(shop, Go(128, refuse=("goroutineleak",)))
 
 
 def replayed(*words, capsys):
@@ -67,6 +76,11 @@ def test_the_stored_evidence_gives_the_stored_answer(diagnosed, capsys):
     assert len(report["findings"]) >= 2
     assert report["findings"] == report["stored"]
     assert all(item["finding"]["would_decide"] for item in report["findings"])
+
+
+def test_both_looks_are_one_round_and_profiles_are_taken_only_when_nothing_is_proven(diagnosed):
+    assert {row.collector for row in diagnosed.evidence.all()} >= {"go_goroutines", "recent_changes"}
+    assert not diagnosed.evidence.filter(collector="go_profiles").exists()
 
 
 def test_it_asks_nobody_and_changes_nothing(diagnosed, capsys, django_assert_max_num_queries):
@@ -144,8 +158,8 @@ def test_a_folder_gives_the_same_answer_in_another_process_and_needs_no_database
     assert (other.returncode, other.stdout) == (0, said.out.encode())
 
 
-def test_exported_documents_are_the_raw_ones(diagnosed, capsys, tmp_path):
-    replayed(diagnosed.pk, "--export", tmp_path / "case", capsys=capsys)
+def test_exported_documents_are_the_raw_ones(looked_at_closer, capsys, tmp_path):
+    assert replayed(looked_at_closer.pk, "--export", tmp_path / "case", capsys=capsys)[0] == 0
     files = {path.name for path in (tmp_path / "case").iterdir()}
     [heap] = [name for name in files if name.endswith("payments-go_profiles-heap.pb.gz")]
     row = EvidenceRow.objects.get(collector="go_profiles")

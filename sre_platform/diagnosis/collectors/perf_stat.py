@@ -24,7 +24,7 @@ class PerfStat:
     """The processor's counters for the process over some seconds, where ``perf`` is installed and may look."""
 
     name = "perf_stat"
-    per_replica = True  # not heavy: the processor counts by itself, and nothing is interrupted
+    per_replica = closer = True  # not heavy: the processor counts by itself, and nothing is interrupted
 
     class Params(BaseModel):
         model_config = ConfigDict(extra="forbid")
