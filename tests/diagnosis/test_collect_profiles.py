@@ -13,7 +13,7 @@ from sre_platform.diagnosis.collectors.go_goroutines import FULL_DUMP_LIMIT, LEA
 from sre_platform.diagnosis.investigate import Baseline
 from sre_platform.kernel.errors import Unavailable
 from tests.diagnosis.scene import collect, scene
-from tests.diagnosis.test_collectors import Pprof
+from tests.diagnosis.test_collectors import LEAK, Pprof
 from tests.fakes.wire import Answer, serving
 
 
@@ -80,6 +80,19 @@ def test_without_the_gauge_the_summary_tells():
     go = Go()
     looked(go, seconds_apart=0.05)
     assert go.asked[:3] == ["/metrics", "goroutine?debug=1", "goroutine?debug=2"]
+
+
+@pytest.mark.parametrize("which", [1, 2])
+def test_stacks_too_deep_for_a_full_dump_are_counted_instead(monkeypatch, which):
+    go = Go(128)
+    full = (LEAK / ("earlier.txt" if which == 1 else "goroutine.txt")).stat().st_size
+    small = (LEAK / "goroutine_debug1.txt").stat().st_size
+    monkeypatch.setattr(go_goroutines, "MAX_BYTES", full - 1)
+    assert small < full
+    seen = looked(go, seconds_apart=0.05)
+    dumps = [asked for asked in go.asked if asked.startswith("goroutine?")]
+    assert dumps[which - 1 : which + 1] == ["goroutine?debug=2", "goroutine?debug=1"]
+    assert (seen.data["full"], seen.texts["goroutine"].startswith("goroutine profile: total")) == (False, True)
 
 
 def test_a_look_whose_time_is_over_asks_for_nothing_more():

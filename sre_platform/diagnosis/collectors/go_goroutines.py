@@ -10,7 +10,7 @@ from sre_platform.diagnosis.domain import Evidence
 from sre_platform.diagnosis.investigate import Scene
 from sre_platform.diagnosis.replicas import counted
 from sre_platform.kernel.clock import now
-from sre_platform.kernel.errors import Malformed, SreError, Unavailable
+from sre_platform.kernel.errors import Malformed, SreError, TooLarge, Unavailable
 
 # What looking costs the service that is looked at, measured with Go 1.27 on 2 cores (took / stood still for):
 #   debug=2        10,000 goroutines  0.3 s / 0.1-0.3 s      100,000  5 s / 4 s
@@ -40,11 +40,12 @@ class GoGoroutines:
         """Count first. The plain dumps come before the leak profile, which marks goroutines and drops their minutes."""
         look = _Look(target, scene)
         count, summary = look.count()
-        full = count <= FULL_DUMP_LIMIT
-        earlier = look.dump("goroutine?debug=2") if full else summary or look.dump("goroutine?debug=1")
+        earlier, full = look.full(count <= FULL_DUMP_LIMIT)
+        earlier = earlier or summary or look.dump("goroutine?debug=1")
         taken = monotonic()
         scene.pause(params.seconds_apart)
-        later = look.dump(f"goroutine?debug={2 if full else 1}")
+        later, full = look.full(full)
+        later = later or look.dump("goroutine?debug=1")
         apart = monotonic() - taken
         texts = {"earlier": earlier, "goroutine": later}
         data: dict[str, Any] = {"seconds_apart": round(apart, 2), "full": full, "first_count": count}
@@ -91,6 +92,13 @@ class _Look:
             return None
         value = counted(page.body)
         return int(value) if value is not None and value < 1e9 else None
+
+    def full(self, wanted: bool) -> tuple[bytes, bool]:
+        """Every goroutine by itself, and whether that could be had: few may have stacks too deep for the bound."""
+        try:
+            return (self.dump("goroutine?debug=2"), True) if wanted else (b"", False)
+        except TooLarge:
+            return b"", False
 
     def dump(self, profile: str) -> bytes:
         self.asked.append(self.door.shown(profile))
