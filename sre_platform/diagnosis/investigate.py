@@ -8,8 +8,9 @@ Crash rule: looking changes nothing in the world, and a diagnosis that died is s
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import monotonic, sleep
@@ -173,17 +174,24 @@ def look(
         return []
     began = monotonic()
     scene = replace(scene, until=began + LOOK_DEADLINE_S)
-    pool = ThreadPoolExecutor(max_workers=MAX_LOOKERS)
-    try:
-        jobs = _jobs([topology[name] for name in downstream(topology, service)], wanted, scene, pool)
-        refused = _run(jobs, scene, pool)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    with _lookers() as light, _lookers() as heavy:  # so that what only waits keeps no heavy look waiting
+        jobs = _jobs([topology[name] for name in downstream(topology, service)], wanted, scene, light)
+        refused = _run(jobs, scene, light, heavy)
     late = f"was not there after {monotonic() - began:.1f} s, and was not waited for."
     return [
         job.seen[0] if job.seen else job.missing(refused.get(job.target.service) or f"{job.collector} {late}")
         for job in jobs
     ]
+
+
+@contextmanager
+def _lookers() -> Iterator[Executor]:
+    """Threads that are not waited for in the end: what has not begun by then is not begun."""
+    pool = ThreadPoolExecutor(max_workers=MAX_LOOKERS)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _wanted(playbooks: Mapping[str, Playbook]) -> dict[str, Mapping[str, Any]]:
@@ -225,16 +233,16 @@ def _trait(collector: str, trait: str) -> bool:
         return False
 
 
-def _run(jobs: Sequence[_Job], scene: Scene, pool: Executor) -> Mapping[str, str]:
+def _run(jobs: Sequence[_Job], scene: Scene, light_pool: Executor, heavy_pool: Executor) -> Mapping[str, str]:
     """Start all looks and wait for them; returns why the heavy ones at some services were not allowed."""
     heavy: dict[str, list[_Job]] = {}
     for job in jobs:
         if _trait(job.collector, "heavy"):
             heavy.setdefault(job.target.service, []).append(job)
-    light = [pool.submit(job.run, scene) for job in jobs if not _trait(job.collector, "heavy")]
+    light = [light_pool.submit(job.run, scene) for job in jobs if not _trait(job.collector, "heavy")]
     turns: dict[str, Future[None]] = {}
     try:
-        refused = _start_in_turn(heavy, turns, scene, pool)
+        refused = _start_in_turn(heavy, turns, scene, heavy_pool)
         wait([*light, *turns.values()], timeout=max(0.0, scene.until - monotonic()))
     finally:  # who is late keeps the turn until it runs out: it may still be at it
         scene.turns.give_back([service for service, future in turns.items() if future.done()])
