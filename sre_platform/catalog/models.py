@@ -1,22 +1,15 @@
 """The services an installation runs, and what was changed about them."""
 
-from collections.abc import Callable
-from pathlib import PurePosixPath
-from typing import Annotated, Any
-
 from django.core.exceptions import ValidationError
 from django.db import models
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 from pydantic import ValidationError as BadShape
 
-from sre_platform.catalog import domain
-from sre_platform.catalog.addresses import AddressField, check_address
+from sre_platform.catalog import domain, shapes
+from sre_platform.catalog.addresses import AddressField
 from sre_platform.playbook.schema import Criterion
 
 _CRITERIA = TypeAdapter(tuple[Criterion, ...])
-_REPLICAS = TypeAdapter(Annotated[tuple[domain.Replica, ...], Field(max_length=domain.MAX_REPLICAS)])
-_PREFIX = TypeAdapter(domain.Prefix)
-_PATHS = TypeAdapter(Annotated[tuple[Annotated[str, Field(min_length=1, max_length=500)], ...], Field(max_length=20)])
 
 
 class Service(models.Model):
@@ -37,20 +30,34 @@ class Service(models.Model):
     replicas = models.JSONField(
         default=list,
         blank=True,
+        validators=[shapes.check_replicas],
         help_text="Each with name and, as far as it has them, metrics_url, pprof_url, process, pid, exec.",
     )
     pid = models.PositiveIntegerField(default=0, blank=True, help_text="0: the process supervisor is asked.")
     exec = models.JSONField(
-        default=list, blank=True, help_text='Runs cat on its machine: ["kubectl", "exec", "orders-1", "--"].'
+        default=list,
+        blank=True,
+        validators=[shapes.check_prefix],
+        help_text='Runs cat on its machine: ["kubectl", "exec", "orders-1", "--"].',
     )
     pprof_auth = models.JSONField(
-        default=dict, blank=True, help_text='{"bearer_env": NAME} or {"basic_env": NAME}: a variable, not the secret.'
+        default=dict,
+        blank=True,
+        validators=[shapes.check_auth],
+        help_text='{"bearer_env": NAME} or {"basic_env": NAME}: a variable, not the secret.',
     )
-    repository = models.CharField(max_length=500, blank=True, help_text="A local Git checkout of its code.")
+    repository = models.CharField(
+        max_length=500, blank=True, validators=[shapes.check_absolute], help_text="A local Git checkout of its code."
+    )
     source_root = models.CharField(
-        max_length=500, blank=True, help_text="The folder of the repository that holds this service's code."
+        max_length=500,
+        blank=True,
+        validators=[shapes.check_inside],
+        help_text="The folder of the repository that holds this service's code.",
     )
-    log_file = models.JSONField(default=list, blank=True, help_text="The path of its log, or a list of paths.")
+    log_file = models.JSONField(
+        default=list, blank=True, validators=[shapes.check_paths], help_text="The path of its log, or a list of paths."
+    )
     baseline = models.BooleanField(
         default=False, help_text="Take one CPU and one heap profile of each release while all is well."
     )
@@ -64,21 +71,12 @@ class Service(models.Model):
     def clean(self) -> None:
         if not isinstance(self.depends_on, list) or not all(isinstance(name, str) for name in self.depends_on):
             raise ValidationError({"depends_on": "Must be a list of services' names."})
-        _shaped("objectives", _CRITERIA.validate_python, self.objectives)
-        self._clean_replicas()
-        _shaped("exec", _PREFIX.validate_python, self.exec)
-        _shaped("pprof_auth", _auth, self.pprof_auth)
-        _shaped("log_file", _PATHS.validate_python, _listed(self.log_file))
-        _clean_repository(self.repository, self.source_root)
-
-    def _clean_replicas(self) -> None:
-        replicas = _shaped("replicas", _REPLICAS.validate_python, self.replicas)
-        names = [replica.name for replica in replicas]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValidationError({"replicas": f"The name {twice[0]} is there twice."})
-        for replica in replicas:
-            for url in (replica.metrics_url, replica.pprof_url):
-                _shaped("replicas", check_address, url) if url else None
+        try:
+            _CRITERIA.validate_python(self.objectives)
+        except BadShape as error:
+            raise ValidationError({"objectives": str(error)}) from error
+        if self.source_root and not self.repository:
+            raise ValidationError({"source_root": "Must be a folder inside the repository, and there is none."})
 
     def as_value(self) -> domain.Target:
         """This row as the value that the stages work with."""
@@ -92,41 +90,15 @@ class Service(models.Model):
             releases_dir=self.releases_dir,
             depends_on=tuple(self.depends_on),
             objectives=_CRITERIA.validate_python(self.objectives),
-            replicas=_REPLICAS.validate_python(self.replicas),
+            replicas=shapes.replicas(self.replicas),
             pid=self.pid,
-            exec=_PREFIX.validate_python(self.exec),
-            pprof_auth=_auth(self.pprof_auth),
+            exec=shapes.prefix(self.exec),
+            pprof_auth=shapes.auth(self.pprof_auth),
             repository=self.repository,
             source_root=self.source_root,
-            log_files=_PATHS.validate_python(_listed(self.log_file)),
+            log_files=shapes.paths(self.log_file),
             baseline=self.baseline,
         )
-
-
-def _shaped(field: str, read: Callable[[Any], Any], value: Any) -> Any:
-    """``value`` as ``read`` makes it. Raises ValidationError for the field, with what is wrong and where."""
-    try:
-        return read(value)
-    except BadShape as error:
-        raise ValidationError({field: str(error)}) from error
-    except ValidationError as error:
-        raise ValidationError({field: error.messages}) from error
-
-
-def _auth(value: Any) -> domain.PprofAuth | None:
-    return domain.PprofAuth.model_validate(value) if value else None
-
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) and value else value
-
-
-def _clean_repository(repository: str, source_root: str) -> None:
-    if repository and not PurePosixPath(repository).is_absolute():
-        raise ValidationError({"repository": "Must be an absolute path of a folder on this machine."})
-    parts = PurePosixPath(source_root).parts
-    if source_root and (not repository or source_root[0] in "/-:" or ".." in parts):
-        raise ValidationError({"source_root": "Must be a folder inside the repository, like services/orders."})
 
 
 class Change(models.Model):

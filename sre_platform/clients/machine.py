@@ -5,6 +5,7 @@ contains ends where the machine's boot id begins again, which is put between the
 Files: proc(5), cgroups(7), https://docs.kernel.org/admin-guide/cgroup-v2.html
 """
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,17 @@ from pathlib import Path
 from sre_platform.clients import command
 from sre_platform.kernel.errors import Malformed, Rejected, Unavailable
 
+# What kubectl, ssh and docker need to find their configuration, wherever the operator keeps it.
+PASSED_ON = (
+    "HOME",
+    "USER",
+    "KUBECONFIG",
+    "KUBERNETES_SERVICE_HOST",
+    "KUBERNETES_SERVICE_PORT",
+    "SSH_AUTH_SOCK",
+    "DOCKER_HOST",
+    "XDG_RUNTIME_DIR",
+)
 MAX_FILE_BYTES = 4 * 1024 * 1024  # of maps: about 40,000 mappings
 MAX_BYTES = 16 * 1024 * 1024
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -57,7 +69,9 @@ def _read_here(paths: Iterable[str]) -> Mapping[str, bytes]:
 
 def _read_there(paths: Sequence[str], prefix: Sequence[str], deadline_s: float) -> Mapping[str, bytes]:
     between = [word for path in paths for word in (BOOT_ID, path)]
-    output = command.run([*prefix, "cat", *between, BOOT_ID], deadline_s=deadline_s, max_bytes=MAX_BYTES)
+    env = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    argv = [*prefix, "cat", *between, BOOT_ID]
+    output = command.run(argv, deadline_s=deadline_s, max_bytes=MAX_BYTES, env=env)
     boot_id = _BOOT_ID.match(output.stdout)
     if boot_id is None:
         if not output.stdout:

@@ -1,5 +1,6 @@
 """Incident to ranked findings: look at every service in scope at once, judge, rank.
 
+Services are looked at closer (profiles) only when the first glance names no cause by proof, by a probe, or surely.
 What slows a service down (a heavy look) is done to one replica after the other, by one worker at a time, and to a
 sample of the replicas only; everything else at once. docs/decisions/0008 says how it is judged.
 
@@ -7,8 +8,9 @@ Crash rule: looking changes nothing in the world, and a diagnosis that died is s
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import monotonic, sleep
@@ -20,7 +22,7 @@ from sre_platform.catalog.domain import Change, Target, Topology, downstream
 from sre_platform.clients.supervisor import Supervisor
 from sre_platform.detection.measure import Measurer
 from sre_platform.diagnosis import replicas
-from sre_platform.diagnosis.domain import Evidence, Finding, Ranked, Rule
+from sre_platform.diagnosis.domain import Evidence, Finding, Kind, Ranked, Rule
 from sre_platform.diagnosis.rca import ranking
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Unavailable, Unknown
@@ -32,6 +34,9 @@ __all__ = ["COLLECTORS", "RULES", "Baseline", "Collector", "Ranked", "Scene", "j
 LOOK_DEADLINE_S = 8.0  # what is late by then is reported missing, not waited for
 MAX_LOOKERS = 16
 TURN_WAIT_S, TURN_ASKED_EVERY_S = 2.0, 0.25  # for a service that somebody else looks hard at
+# What needs no closer look: proofs, a process that is not there or does not answer, and what is this sure.
+CONCLUSIVE: frozenset[Kind] = frozenset({"gc-proof", "lock-cycle", "probe"})
+SURE = 0.9
 log = structlog.get_logger()
 
 
@@ -64,7 +69,10 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Scene:
-    """The world as the collectors may see it. ``until`` is when the look has to be over, in monotonic seconds."""
+    """The world as the collectors may see it. ``until`` is when the look has to be over, in monotonic seconds.
+
+    ``sampled`` holds the replicas that were chosen, by service: a closer look is at the same ones.
+    """
 
     opened_at: datetime
     changes: Mapping[str, Sequence[Change]]
@@ -74,6 +82,7 @@ class Scene:
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     turns: Turns = field(default_factory=NobodyElse)
     until: float = math.inf
+    sampled: dict[str, list[Target]] = field(default_factory=dict)
 
     def left_s(self, most: float) -> float:
         """So many of ``most`` seconds as are left. Raises Unavailable when none are."""
@@ -93,7 +102,8 @@ class Collector(Protocol):
     """Looks at one service and says what it saw. Raises SreError when it cannot see. ``Params`` is its manifest.
 
     With ``per_replica = True`` it is given one replica's addresses; with ``heavy = True`` too it may slow that down,
-    and is never run twice at once on one service.
+    and is never run twice at once on one service. With ``closer = True`` it is asked only when the first glance did
+    not suffice.
     """
 
     name: str
@@ -122,27 +132,66 @@ class _Job:
         return _missing(self.collector, self.target, reason)
 
 
-def look(playbooks: Mapping[str, Playbook], topology: Topology, service: str, scene: Scene) -> list[Evidence]:
-    """All that the playbooks want to see of ``service`` and what it depends on, in parallel, within the deadline.
+def diagnose(
+    playbooks: Mapping[str, Playbook],
+    topology: Topology,
+    service: str,
+    scene: Scene,
+    bounded: Callable[[Sequence[Evidence]], list[Evidence]],
+) -> tuple[list[Evidence], list[Ranked]]:
+    """Look, judge and rank; closer, if the first glance names no cause that is conclusive and a playbook wants it.
 
-    In the order of the services; of each, replica by replica, worst first, in the order of the collectors.
+    Returns what was seen, as ``bounded`` makes it before it is judged, and the findings, the likeliest first.
+    """
+    seen = look(playbooks, topology, service, scene, closer=False)
+    evidence = bounded(seen)
+    ranked = rank(judge(playbooks, evidence), topology, evidence)
+    if ranked and conclusive(ranked[0].finding):
+        return evidence, ranked
+    if more := look(playbooks, topology, service, scene, closer=True):
+        evidence = bounded([*seen, *more])
+        ranked = rank(judge(playbooks, evidence), topology, evidence)
+    return evidence, ranked
+
+
+def conclusive(finding: Finding) -> bool:
+    """Whether a closer look would hardly change the answer: then nobody is profiled for it, and no time is lost."""
+    return finding.evidence in CONCLUSIVE or finding.confidence >= SURE
+
+
+def look(
+    playbooks: Mapping[str, Playbook], topology: Topology, service: str, scene: Scene, closer: bool | None = None
+) -> list[Evidence]:
+    """What the playbooks want to see of ``service`` and what it depends on, in parallel, within the deadline.
+
+    With ``closer`` only what the closer look is for, without it only the rest; by default all. In the order of the
+    services; of each, replica by replica, worst first, in the order of the collectors.
     """
     wanted = _wanted(playbooks)
+    if closer is not None:
+        wanted = {name: params for name, params in wanted.items() if _trait(name, "closer") is closer}
     if not wanted:
         return []
     began = monotonic()
     scene = replace(scene, until=began + LOOK_DEADLINE_S)
-    pool = ThreadPoolExecutor(max_workers=MAX_LOOKERS)
-    try:
-        jobs = _jobs([topology[name] for name in downstream(topology, service)], wanted, pool)
-        refused = _run(jobs, scene, pool)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    with _lookers() as light, _lookers() as heavy:  # so that what only waits keeps no heavy look waiting
+        jobs = _jobs([topology[name] for name in downstream(topology, service)], wanted, scene, light)
+        refused = _run(jobs, scene, light, heavy)
     late = f"was not there after {monotonic() - began:.1f} s, and was not waited for."
     return [
         job.seen[0] if job.seen else job.missing(refused.get(job.target.service) or f"{job.collector} {late}")
         for job in jobs
     ]
+
+
+@contextmanager
+def _lookers() -> Iterator[Executor]:
+    """Threads that are not waited for in the end: what has not begun by then is not begun."""
+    pool = ThreadPoolExecutor(max_workers=MAX_LOOKERS)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _wanted(playbooks: Mapping[str, Playbook]) -> dict[str, Mapping[str, Any]]:
@@ -162,14 +211,17 @@ def _are_mappings(*values: Any) -> bool:
     return all(isinstance(value, Mapping) for value in values)
 
 
-def _jobs(targets: Sequence[Target], wanted: Mapping[str, Mapping[str, Any]], pool: Executor) -> list[_Job]:
+def _jobs(
+    targets: Sequence[Target], wanted: Mapping[str, Mapping[str, Any]], scene: Scene, pool: Executor
+) -> list[_Job]:
     per_replica = [name for name in wanted if _trait(name, "per_replica")]
-    sampled = replicas.samples(targets if per_replica else (), pool)
+    unknown = [target for target in targets if per_replica and target.service not in scene.sampled]
+    scene.sampled.update(replicas.samples(unknown, pool))
     jobs = []
     for target in targets:
         of_service = [name for name in wanted if not target.replicas or name not in per_replica]
         jobs += [_Job(name, wanted[name], target) for name in of_service]
-        for one in sampled[target.service] if target.replicas and per_replica else ():
+        for one in scene.sampled[target.service] if target.replicas and per_replica else ():
             jobs += [_Job(name, wanted[name], one) for name in per_replica]
     return jobs
 
@@ -181,16 +233,16 @@ def _trait(collector: str, trait: str) -> bool:
         return False
 
 
-def _run(jobs: Sequence[_Job], scene: Scene, pool: Executor) -> Mapping[str, str]:
+def _run(jobs: Sequence[_Job], scene: Scene, light_pool: Executor, heavy_pool: Executor) -> Mapping[str, str]:
     """Start all looks and wait for them; returns why the heavy ones at some services were not allowed."""
     heavy: dict[str, list[_Job]] = {}
     for job in jobs:
         if _trait(job.collector, "heavy"):
             heavy.setdefault(job.target.service, []).append(job)
-    light = [pool.submit(job.run, scene) for job in jobs if not _trait(job.collector, "heavy")]
+    light = [light_pool.submit(job.run, scene) for job in jobs if not _trait(job.collector, "heavy")]
     turns: dict[str, Future[None]] = {}
     try:
-        refused = _start_in_turn(heavy, turns, scene, pool)
+        refused = _start_in_turn(heavy, turns, scene, heavy_pool)
         wait([*light, *turns.values()], timeout=max(0.0, scene.until - monotonic()))
     finally:  # who is late keeps the turn until it runs out: it may still be at it
         scene.turns.give_back([service for service, future in turns.items() if future.done()])

@@ -27,6 +27,7 @@ MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 MAX_INCIDENT_BYTES = 512 * 1024 * 1024
 UNREFERENCED_FOR = timedelta(hours=1)  # before it counts as garbage: far longer than any transaction
 PACKING_LEVEL = 1
+NAME_LENGTH = 100  # of a document
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,12 @@ class _Budget:
 
 def _bounded(seen: Evidence, budget: _Budget) -> Evidence:
     cut: dict[str, str] = {}
-    texts = {name: _text(name, seen.texts[name], budget, cut) for name in sorted(seen.texts)}
+    texts = {_short(name): _text(name, seen.texts[name], budget, cut) for name in sorted(seen.texts)}
     profiles: dict[str, bytes] = {}
     for name in sorted(seen.profiles):
         content = seen.profiles[name]
         if budget.fits(len(content)):
-            profiles[name] = content[: budget.take(len(content))]
+            profiles[_short(name)] = content[: budget.take(len(content))]
         else:
             cut[name] = f"{name} has {len(content)} bytes, which is more than may be kept: it was left out."
     data = dict(seen.data) | ({"cut": cut} if cut else {})
@@ -98,6 +99,10 @@ def _bounded(seen: Evidence, budget: _Budget) -> Evidence:
         missing=storable_text(redact_text(seen.missing)),
         asked=tuple(storable_text(redact_text(line)) for line in seen.asked),
     )
+
+
+def _short(name: str) -> str:
+    return storable_text(name)[:NAME_LENGTH]
 
 
 def _text(name: str, text: str, budget: _Budget, cut: dict[str, str]) -> str:

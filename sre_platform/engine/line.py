@@ -72,9 +72,9 @@ def diagnose(work: Work) -> Move | Wait:
         return Move(
             Event.NO_CAUSE, f"The catalog knows no service {work.incident.service!r}, so nothing can be looked at."
         )
-    seen = investigate.look(work.playbooks, work.topology, work.incident.service, work.scene())
-    evidence = work.bounded(seen)
-    ranked = investigate.rank(investigate.judge(work.playbooks, evidence), work.topology, evidence)
+    evidence, ranked = investigate.diagnose(
+        work.playbooks, work.topology, work.incident.service, work.scene(), work.bounded
+    )
     work.keep(evidence, ranked)
     if ranked:
         best = ranked[0].finding

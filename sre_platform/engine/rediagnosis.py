@@ -15,7 +15,7 @@ from sre_platform.diagnosis.domain import Evidence, Ranked
 from sre_platform.diagnosis.models import EvidenceDocument
 from sre_platform.incidents.models import Incident
 from sre_platform.kernel.clock import now
-from sre_platform.kernel.errors import Unavailable, Unknown
+from sre_platform.kernel.errors import Malformed, Unavailable, Unknown
 from sre_platform.kernel.storable import storable
 from sre_platform.playbook.models import PlaybookVersion
 from sre_platform.playbook.schema import parse_playbook
@@ -91,9 +91,12 @@ def _texts(digests: Sequence[str]) -> dict[str, str]:
 
 
 def again(case: Case) -> Answer:
-    """Judge and rank a case as the diagnosis did. Raises Malformed for a playbook that cannot be read."""
+    """Judge and rank a case as the diagnosis did. Raises Malformed for a playbook or evidence that cannot be read."""
     playbooks = {digest: parse_playbook(text) for digest, text in case.playbooks.items()}
-    ranked = investigate.rank(investigate.judge(playbooks, case.evidence), case.topology, case.evidence)
+    try:
+        ranked = investigate.rank(investigate.judge(playbooks, case.evidence), case.topology, case.evidence)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise Malformed(f"The evidence has not the shape that a collector gives it: {error!r}.") from error
     return Answer(ranked, _differences(case.stored, [as_json(item) for item in ranked]))
 
 

@@ -52,6 +52,7 @@ def test_the_topology_is_all_services_by_name_in_one_query(django_assert_num_que
         ("repository", "orders"),
         ("log_file", {"path": "x"}),
         ("log_file", [""]),
+        ("log_file", "orders.log"),
     ],
 )
 def test_a_row_that_could_not_be_read_back_is_refused_at_its_field(field, value):

@@ -89,3 +89,12 @@ def test_no_more_is_read_than_the_bounds(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "MAX_BYTES", 500)
     endless = machine.read([STATUS, LIMITS], prefix(tmp_path, "cat /proc/sys/kernel/random/boot_id; yes"))
     assert endless[STATUS].startswith(b"y\n")
+
+
+def test_the_command_finds_its_configuration_and_no_secret_of_ours(tmp_path, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", "/etc/kube/config")
+    monkeypatch.setenv("SRE_SECRET_KEY", "hunter2")
+    machine.read([STATUS], prefix(tmp_path, f'env > {tmp_path}/env; shift; exec "$@"'))
+    seen = (tmp_path / "env").read_text()
+    assert "KUBECONFIG=/etc/kube/config" in seen
+    assert "hunter2" not in seen

@@ -1,12 +1,17 @@
 """Profiles behind authentication: the secret is in the request, and nowhere else."""
 
 import base64
+import shutil
+import ssl
+import subprocess
+import threading
 
 import pytest
 
+from sre_platform.clients import http
 from sre_platform.clients.pprof import Door
 from sre_platform.kernel.errors import Malformed, Rejected, SreError, TooLarge, Unavailable
-from tests.fakes.wire import Answer, serving
+from tests.fakes.wire import Answer, Wire, serving
 
 TOKEN = "s3cr3t-t0ken-of-ann"
 
@@ -73,3 +78,50 @@ def test_bounds():
         Door(wire.url).fetch("heap", deadline_s=0.3)
     with pytest.raises(SreError):
         Door("https://127.0.0.1:1").fetch("heap", deadline_s=1)
+
+
+@pytest.fixture
+def secured(tmp_path):
+    """A server behind TLS whose certificate only its own authority vouches for: its URL, and the certificate's file."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    made += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(made, check=True, capture_output=True)
+    wire = Wire(lambda _call: Answer(200, b"profile"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    wire._server.socket = context.wrap_socket(wire._server.socket, server_side=True)
+    with wire.running():
+        yield wire, wire.url.replace("http:", "https:"), certificate
+
+
+def in_new_thread(act):
+    """A thread has a session of its own, so it sees the environment as it is now."""
+    caught = []
+
+    def run():
+        try:
+            caught.append(act())
+        except SreError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(10)
+    return caught[0]
+
+
+def test_https_is_verified_before_any_secret_is_sent(secured, monkeypatch):
+    wire, url, certificate = secured
+    monkeypatch.setenv("PPROF_TOKEN", TOKEN)
+    door = Door(url, bearer_env="PPROF_TOKEN")
+    refused = in_new_thread(lambda: door.fetch("heap", deadline_s=3))
+    assert isinstance(refused, Unavailable)
+    assert "certificate" in str(refused)
+    assert wire.calls == []
+    monkeypatch.setenv("SRE_CA_BUNDLE", str(certificate))
+    assert in_new_thread(lambda: door.fetch("heap", deadline_s=3)) == b"profile"
+    assert wire.calls[0].headers["authorization"] == f"Bearer {TOKEN}"
+    assert http.shown(url) == url

@@ -13,7 +13,7 @@ from sre_platform.diagnosis.collectors.go_goroutines import FULL_DUMP_LIMIT, LEA
 from sre_platform.diagnosis.investigate import Baseline
 from sre_platform.kernel.errors import Unavailable
 from tests.diagnosis.scene import collect, scene
-from tests.diagnosis.test_collectors import Pprof
+from tests.diagnosis.test_collectors import LEAK, Pprof
 from tests.fakes.wire import Answer, serving
 
 
@@ -81,6 +81,17 @@ def test_without_the_gauge_a_profile_tells():
     go = Go()
     looked(go, seconds_apart=0.05)
     assert go.asked[:3] == ["/metrics", "goroutine", "goroutine?debug=2"]
+
+
+@pytest.mark.parametrize("which", [1, 2])
+def test_stacks_too_deep_for_a_full_dump_are_counted_instead(monkeypatch, which):
+    go = Go(128)
+    full = (LEAK / ("earlier.txt" if which == 1 else "goroutine.txt")).stat().st_size
+    monkeypatch.setattr(go_goroutines, "MAX_BYTES", full - 1)
+    seen = looked(go, seconds_apart=0.05)
+    dumps = [asked for asked in go.asked if asked.startswith("goroutine") and "leak" not in asked]
+    assert dumps[which - 1 : which + 1] == ["goroutine?debug=2", "goroutine"]
+    assert (seen.data["full"], set(seen.profiles) >= {"goroutine"}, "goroutine" in seen.texts) == (False, True, False)
 
 
 def test_a_look_whose_time_is_over_asks_for_nothing_more():

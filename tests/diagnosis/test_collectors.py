@@ -63,7 +63,7 @@ class Pprof:
     """A Go service's /debug/pprof, with the recorded dumps of a leak."""
 
     def __init__(self, total=128, leak_profile=True):
-        self.total, self.leak_profile, self.asked = total, leak_profile, []
+        self.total, self.leak_profile, self.asked, self.folder = total, leak_profile, [], LEAK
 
     def __call__(self, call):
         profile = call.path.removeprefix("/debug/pprof/")
@@ -72,9 +72,9 @@ class Pprof:
             return Answer(200, goroutines(self.total))
         if profile == "goroutine?debug=2":
             first = self.asked.count(profile) == 1
-            return Answer(200, (LEAK / ("earlier.txt" if first else "goroutine.txt")).read_bytes())
+            return Answer(200, (self.folder / ("earlier.txt" if first else "goroutine.txt")).read_bytes())
         if profile == "goroutineleak?debug=1" and self.leak_profile:
-            return Answer(200, (LEAK / "goroutineleak.txt").read_bytes())
+            return Answer(200, (self.folder / "goroutineleak.txt").read_bytes())
         return Answer(404, b"Unknown profile")
 
 

@@ -93,6 +93,11 @@ def test_what_is_too_large_is_cut_and_that_is_said(monkeypatch):
     }
 
 
+def test_a_name_of_a_document_that_is_too_long_or_odd_is_kept_shorter():
+    [row] = kept(Evidence("a", "payments", OPENED, texts={"\0" + "x" * 200: "1"}, profiles={"y" * 101: b"2"}))
+    assert (list(row.texts), list(row.profiles)) == (["\ufffd" + "x" * 99], ["y" * 100])
+
+
 def test_an_incident_holds_no_more_than_its_share(monkeypatch):
     monkeypatch.setattr(store, "MAX_INCIDENT_BYTES", 30)
     row = incident()

@@ -4,6 +4,8 @@ import random
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sre_platform.catalog.domain import Target
 from sre_platform.diagnosis.domain import Evidence, Finding, Ranked, Site
@@ -123,11 +125,32 @@ def test_which_file_of_the_repository_a_line_of_the_binary_is_in(file, path, sam
     assert (found.confidence > 0.8) is same
 
 
-@pytest.mark.parametrize(
-    "change", [{"kind": "config"}, {"after": "v3"}, {"seconds_before": -5.0}, {"commits": []}, {"commits": None}]
-)
-def test_a_change_that_did_not_bring_the_running_code_says_nothing_about_the_line(change):
+@pytest.mark.parametrize("change", [{"after": "v3"}, {"seconds_before": -5.0}])
+def test_a_change_that_did_not_bring_the_running_code_says_nothing(change):
     found = the(a("orders", 0.8, site=SITE), changes([35, 35], **change))
+    assert (found.confidence, found.because) == (0.8, ["b"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"kind": "config", "before": "a=1", "after": "a=2"},
+            "The config from a=1 to a=2 came 40 s before the incident.",
+        ),
+        ({"commits": []}, "The deploy from v1 to v2 came 40 s before the incident."),
+        ({"commits": None, "before": ""}, "The deploy to v2 came 40 s before the incident."),
+    ],
+)
+def test_a_change_of_which_no_lines_are_known_counts_a_little_for_how_near_it_was(change, said):
+    found = the(a("orders", 0.8, site=SITE), changes([35, 35], **change))
+    assert (found.confidence, found.because) == (pytest.approx(0.82), ["b", said])
+    long_ago = the(a("orders", 0.8), changes([35, 35], before_s=1200.0))
+    assert 0.8 < long_ago.confidence < 0.803
+
+
+def test_a_finding_that_is_about_the_change_does_not_count_it_twice():
+    found = the(a("orders", 0.8, "change", "bad_release"), changes([35, 35]))
     assert (found.confidence, found.because) == (0.8, ["b"])
 
 
@@ -166,3 +189,29 @@ def test_confidence_stays_between_0_and_1(given, kept):
 
 def test_a_service_that_the_catalog_no_longer_knows_is_ranked_too():
     assert order(a("gone", 0.8), a("front", 0.8)) == [("front", "c"), ("gone", "c")]
+
+
+KIND = st.sampled_from([*KINDS, "unheard-of"])
+FOUND = st.builds(
+    lambda service, confidence, kind, cause, rule, family, line: a(
+        service, confidence, kind, cause, rule, family=family, site=replace(SITE, line=line) if line else None
+    ),
+    st.sampled_from([*SHOP, "gone"]),
+    st.floats(allow_nan=False, min_value=-2, max_value=2),
+    KIND,
+    st.sampled_from("xyz"),
+    st.sampled_from("rst"),
+    st.sampled_from(["f", "lock-wait"]),
+    st.sampled_from([0, 35, 36]),
+)
+
+
+@given(st.lists(FOUND, max_size=12), st.randoms(use_true_random=False))
+def test_whatever_was_found_keeps_all_findings_in_one_order_and_confidences_in_bounds(found, chance):
+    evidence = changes([35, 35])
+    ranked = rank(found, SHOP, evidence)
+    assert len(ranked) == len(found)
+    assert all(0 <= item.finding.confidence <= 1 for item in ranked)
+    shuffled = sorted(found, key=lambda _: chance.random())
+    assert rank(shuffled, SHOP, evidence) == ranked
+    assert all(item.finding.would_decide or item.finding.evidence == "unheard-of" for item in ranked)

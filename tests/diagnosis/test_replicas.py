@@ -155,6 +155,15 @@ def test_who_does_not_get_the_turn_is_told_why_and_the_others_are_there(watched,
     assert (turns.taken, turns.back) == (["back"], ["back"])
 
 
+def test_looks_that_only_wait_keep_no_heavy_look_waiting(watched, monkeypatch):
+    monkeypatch.setattr(investigate, "MAX_LOOKERS", 2)
+    monkeypatch.setattr(investigate, "LOOK_DEADLINE_S", 0.5)
+    watched[2].takes = 0.4
+    topology = {f"s{n}": Target(f"s{n}", depends_on=(f"s{n + 1}",)) for n in range(4)}
+    found = look({"a": book("[plain, watched]")}, topology, "s0", scene())
+    assert [e.collector for e in found if not e.missing].count("watched") == 4
+
+
 def test_a_turn_that_is_free_soon_is_waited_for(watched):
     turns = Held(front=2)
     [seen] = look({"a": book("[watched]")}, {"front": Target("front")}, "front", replace(scene(), turns=turns))

@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+import threading
 from datetime import timedelta
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from sre_platform.diagnosis import investigate, turns
 from sre_platform.diagnosis.models import LookTurn
@@ -52,6 +54,27 @@ def test_it_takes_as_many_statements_however_many_services(django_assert_max_num
     assert not LookTurn.objects.exclude(held_until=None).exists()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_of_many_who_ask_at_the_same_moment_one_gets_it():
+    together, given = threading.Barrier(6), []
+
+    def ask():
+        mine = DatabaseTurns()
+        together.wait(10)
+        try:
+            given.append(not mine.take(["orders", "payments"]))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(given) == [False] * 5 + [True]
+    assert set(LookTurn.objects.values_list("fence", flat=True)) == {1}
+
+
 TAKER = """
 import django; django.setup()
 from sre_platform.diagnosis.turns import DatabaseTurns
@@ -63,8 +86,6 @@ sys.stdin.read()
 
 @pytest.mark.django_db(transaction=True)
 def test_the_turn_of_a_process_that_is_killed_is_free_once_it_has_run_out():
-    from django.db import connection
-
     url = connection.settings_dict["NAME"]
     if connection.vendor != "sqlite":
         pytest.skip("the other process is given the test database as a file")

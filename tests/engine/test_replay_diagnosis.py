@@ -22,8 +22,10 @@ from sre_platform.kernel.errors import SreError
 from tests.diagnosis.test_collect_profiles import Go
 from tests.engine.story import drive, fire, install
 from tests.fakes.wire import serving
+from tests.recordings import FOLDER
 
 pytestmark = pytest.mark.django_db
+HEALTHY = FOLDER / "go" / "healthy"
 BOOK = """
 name: with-profiles
 summary: A playbook that collects profiles too.
@@ -38,17 +40,26 @@ remediate: [rollback_release]
 """
 
 
-@pytest.fixture
-def diagnosed(shop):
-    """An incident about a release that leaks, diagnosed; the dumps are recorded ones."""
+def diagnosis(shop, go):
     from sre_platform.playbook import library
 
     install(shop)
     library.store(BOOK, "tests")
-    with serving(Go(128)) as wire:
-        urls = {"pprof_url": f"{wire.url}/debug/pprof"}
-        Service.objects.filter(name="payments").update(**urls)
-        yield drive(fire(), State.DIAGNOSED)
+    with serving(go) as wire:
+        Service.objects.filter(name="payments").update(pprof_url=f"{wire.url}/debug/pprof")
+        return drive(fire(), State.DIAGNOSED)
+
+
+@pytest.fixture
+def diagnosed(shop):
+    """An incident about a release that leaks, diagnosed; the dumps are recorded ones."""
+    return diagnosis(shop, Go(128))
+
+
+@pytest.fixture
+def looked_at_closer(shop):
+    """The same without the leak profile: nothing is proven, so profiles were taken too."""
+    return diagnosis(shop, Go(128, refuse=("goroutineleak",)))
 
 
 def replayed(*words, capsys):
@@ -67,6 +78,11 @@ def test_the_stored_evidence_gives_the_stored_answer(diagnosed, capsys):
     assert all(item["finding"]["would_decide"] for item in report["findings"])
 
 
+def test_both_looks_are_one_round_and_profiles_are_taken_only_when_nothing_is_proven(diagnosed):
+    assert {row.collector for row in diagnosed.evidence.all()} >= {"go_goroutines", "recent_changes"}
+    assert not diagnosed.evidence.filter(collector="go_profiles").exists()
+
+
 def test_it_asks_nobody_and_changes_nothing(diagnosed, capsys, django_assert_max_num_queries):
     Service.objects.filter(name="payments").update(pprof_url="http://127.0.0.1:1/", metrics_url="http://127.0.0.1:1/")
     before = [list(model.objects.values()) for model in (Incident, EvidenceRow, FindingRow)]
@@ -80,6 +96,32 @@ def test_people_read_what_speaks_for_it_and_against_it(diagnosed, capsys):
     assert "1. chan_send_no_receiver of payments at " in said.out
     for shown in ("because", "against", "would decide", "Two findings disagree", "The same as was stored."):
         assert shown in said.out
+
+
+def test_a_leak_at_one_of_three_replicas_is_found_kept_and_found_again(shop, capsys):
+    from sre_platform.playbook import library
+
+    install(shop)
+    library.store(BOOK, "tests")
+    healthy = Go(12)
+    healthy.dumps.folder = HEALTHY
+    with serving(Go(128)) as leaking, serving(healthy) as well:
+        urls = {"pay-1": well.url, "pay-2": leaking.url, "pay-3": well.url}
+        replicas = [
+            {"name": n, "metrics_url": f"{u}/metrics", "pprof_url": f"{u}/debug/pprof"} for n, u in urls.items()
+        ]
+        Service.objects.filter(name="payments").update(replicas=replicas)
+        incident = drive(fire(), State.DIAGNOSED)
+    rows = incident.evidence.filter(collector="go_goroutines")
+    assert [row.replica for row in rows] == ["pay-2", "pay-1", "pay-3"], "the worst first"
+    best = incident.findings.first()
+    assert (best.cause, best.service) == ("chan_send_no_receiver", "payments")
+    seen_at = "Seen at 1 of the 3 replicas that were looked at: pay-2; not at pay-1, pay-3."
+    assert seen_at in best.content["because"]
+    assert EvidenceDocument.objects.filter(evidence__in=rows).count() == 9
+    assert len({item.blob_id for item in EvidenceDocument.objects.filter(evidence__in=rows)}) == 6, "equal ones once"
+    code, said = replayed(incident.pk, capsys=capsys)
+    assert (code, seen_at in said.out) == (0, True)
 
 
 def test_another_answer_is_told_and_how_it_differs(diagnosed, capsys):
@@ -116,8 +158,8 @@ def test_a_folder_gives_the_same_answer_in_another_process_and_needs_no_database
     assert (other.returncode, other.stdout) == (0, said.out.encode())
 
 
-def test_exported_documents_are_the_raw_ones(diagnosed, capsys, tmp_path):
-    replayed(diagnosed.pk, "--export", tmp_path / "case", capsys=capsys)
+def test_exported_documents_are_the_raw_ones(looked_at_closer, capsys, tmp_path):
+    assert replayed(looked_at_closer.pk, "--export", tmp_path / "case", capsys=capsys)[0] == 0
     files = {path.name for path in (tmp_path / "case").iterdir()}
     [heap] = [name for name in files if name.endswith("payments-go_profiles-heap.pb.gz")]
     row = EvidenceRow.objects.get(collector="go_profiles")
@@ -154,6 +196,10 @@ def a_document(index):
     return next(document for look in index["evidence"] for document in look["documents"])
 
 
+def changes(index):
+    return next(look for look in index["evidence"] if look["collector"] == "recent_changes")
+
+
 def spoil(index, change):
     document = json.loads(index.read_text())
     change(document)
@@ -171,6 +217,8 @@ def spoil(index, change):
         (lambda d: a_document(d).update(file="nothing.txt"), "not a regular file"),
         (lambda d: a_document(d).update(file="link.txt"), "not a regular file"),
         (lambda d: d["findings"][0].update(finding={}), "names no cause"),
+        (lambda d: changes(d).update(data={"changes": [5]}), "not the shape"),
+        (lambda d: changes(d).update(data={"changes": [{"kind": "deploy", "before": "a"}]}), "not the shape"),
         (lambda d: d.update(playbooks={"x": "name: [", "y": ""}), "playbook"),
     ],
 )

@@ -1,11 +1,12 @@
 """What has become old goes, in portions; what is pending, young, or belongs to an incident stays."""
 
 import json
+import threading
 from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
@@ -109,6 +110,34 @@ def test_a_document_that_is_referred_to_again_meanwhile_stays():
     assert chosen == [document.sha256]
     assert store.delete_garbage(chosen) == 0
     assert EvidenceBlob.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_document_that_is_being_referred_to_at_the_same_moment_stays():
+    """On PostgreSQL the collector waits for the writer's lock and looks again; on SQLite it waits for its turn."""
+    story, begun = factories.opened(), threading.Event()
+    old = store.document("x", "text", b"4")
+    store.write_blobs([old])
+    aged()
+    deleted = []
+
+    def collect():
+        begun.wait(10)
+        try:
+            deleted.append(store.delete_garbage([old.sha256]))
+        finally:
+            connection.close()
+
+    collector = threading.Thread(target=collect)
+    collector.start()
+    with transaction.atomic():
+        store.keep(story.incident.pk, 1, store.pack([Evidence("a", "payments", now(), texts={"x": "4"})]))
+        begun.set()
+        collector.join(0.5)
+        assert deleted == [], "it waits"
+    collector.join(30)
+    assert deleted == [0]
+    assert EvidenceRow.objects.get().texts == {"x": "4"}
 
 
 def test_documents_that_were_let_go_of_before_a_crash_are_collected_by_the_next_run():

@@ -150,6 +150,21 @@ def test_an_incident_takes_as_many_queries_however_long_its_story_is(web):
     assert queries(web, urls[0]) == queries(web, urls[1]) <= 18
 
 
+def test_what_speaks_against_a_cause_and_what_would_decide_is_shown(web):
+    story = factories.diagnosed()
+    row = story.incident.findings.get(rank=1)
+    row.content |= {"against": ["The line <b>is</b> in no commit."], "would_decide": ["A third dump."]}
+    row.save()
+    page = text(web, reverse("incident", args=[story.incident.pk]))
+    for shown in (
+        "What speaks against it",
+        "The line &lt;b&gt;is&lt;/b&gt; in no commit.",
+        "What would decide",
+        "A third dump.",
+    ):
+        assert shown in page
+
+
 def test_a_changed_record_is_noticed(web):
     story = factories.resolved()
     TimelineEntry.objects.filter(incident=story.incident, seq=2).update(reason="It was somebody else.")

@@ -22,7 +22,7 @@ class GoProfiles:
     """Heap, allocation, mutex, block and thread profiles, and what the CPU did between two looks at them."""
 
     name = "go_profiles"
-    per_replica = heavy = True
+    per_replica = heavy = closer = True
 
     class Params(BaseModel):
         model_config = ConfigDict(extra="forbid")

@@ -10,10 +10,11 @@ from sre_platform.diagnosis.investigate import Scene
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Unavailable
 
-# knowledge of the processor that the rules ask for; perf-stat(1) says <not supported> for what a machine has not.
+# What the rules about the processor ask for; perf-stat(1) says <not supported> of what a machine does not count.
 EVENTS = (
     "task-clock,context-switches,cpu-migrations,page-faults,cycles,instructions,branches,branch-misses,"
-    "cache-references,cache-misses,LLC-loads,LLC-load-misses,dTLB-loads,dTLB-load-misses,node-loads,node-load-misses"
+    "cache-references,cache-misses,LLC-loads,LLC-load-misses,dTLB-loads,dTLB-load-misses,iTLB-load-misses,"
+    "node-loads,node-load-misses,stalled-cycles-frontend"
 )
 MAX_BYTES = 64 * 1024
 SLACK_S = 2.0
@@ -23,7 +24,7 @@ class PerfStat:
     """The processor's counters for the process over some seconds, where ``perf`` is installed and may look."""
 
     name = "perf_stat"
-    per_replica = heavy = True
+    per_replica = closer = True  # not heavy: the processor counts by itself, and nothing is interrupted
 
     class Params(BaseModel):
         model_config = ConfigDict(extra="forbid")

@@ -140,7 +140,7 @@ def _noise(before: Bucket | None, after: Bucket) -> float:
     if before is None:
         return 0
     if not before.ids or not after.ids:
-        return SIGMAS * sqrt(before.count) if before.sample_id is None else 0
+        return SIGMAS * sqrt(before.count) if None in (before.sample_id, after.sample_id) else 0
     left = len(set(before.ids) - set(after.ids))
     return SIGMAS * sqrt(2 * left + after.count - before.count) if left else 0
 

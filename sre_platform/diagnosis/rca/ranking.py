@@ -32,8 +32,8 @@ KINDS: Sequence[Kind] = (
 STEP = 0.05
 
 # A deploy in the two minutes before the first alert is rarely a coincidence (as in rules/bad_release). A changed line
-# takes half of the doubt away then, and less the longer ago it was deployed.
-CLOSE_S, HALF = 120.0, 0.5
+# takes half of the doubt away then, a change of which no lines are known a tenth; less, the longer ago it was made.
+CLOSE_S, HALF, TENTH = 120.0, 0.5, 0.1
 
 WAITS_FOR_A_LOCK: frozenset[Kind] = frozenset({"growth", "signature", "state", "probe", "gc-proof"})
 MIN_COMMON_PARTS = 2  # of two paths, when neither ends with the whole of the other: folder and file
@@ -113,32 +113,50 @@ def _explains(one: _Case, other: _Case, below: Mapping[str, frozenset[str]]) -> 
 
 
 def _weighed(item: Ranked, seen: Evidence | None) -> _Case:
-    """The finding with what the latest deploy has to say about the line to blame."""
+    """The finding with what the latest change has to say about it."""
     finding = replace(item.finding, confidence=min(1.0, max(0.0, item.finding.confidence)))
-    deploy = _deploy(seen)
-    if finding.site is None or deploy is None or not deploy.get("commits"):
-        return _Case(replace(item, finding=finding), False)
-    ago_s = float(deploy["seconds_before"])
-    commit = _commit_of(finding.site, deploy["commits"])
+    changes = [] if finding.evidence == "change" else _in_force(seen)
+    deploy = next((change for change in changes if change["kind"] == "deploy" and change.get("commits")), None)
+    changed = False
+    if deploy and finding.site:
+        finding, changed = _with_line(finding, finding.site, deploy)
+    elif changes:
+        newest = changes[0]
+        said = f"The {newest['kind']} {_from_to(newest)} came {newest['seconds_before']:.0f} s before the incident."
+        finding = _surer(finding, TENTH, newest, said)
+    return _Case(replace(item, finding=finding), changed)
+
+
+def _with_line(finding: Finding, site: Site, deploy: Mapping[str, Any]) -> tuple[Finding, bool]:
+    """The finding with what a deploy says about the line to blame, and whether it changed it."""
+    ago_s, commit = deploy["seconds_before"], _commit_of(site, deploy["commits"])
     if commit is None:
         brought = f"{len(deploy['commits'])} commit{'s' if len(deploy['commits']) > 1 else ''}"
-        said = f"{finding.site} is in none of the {brought} that {deploy['after']} brought {ago_s:.0f} s before."
-        return _Case(replace(item, finding=replace(finding, against=[*finding.against, said])), False)
-    doubt = (1 - finding.confidence) * HALF * CLOSE_S / max(CLOSE_S, ago_s)
+        said = f"{site} is in none of the {brought} that {deploy['after']} brought {ago_s:.0f} s before."
+        return replace(finding, against=[*finding.against, said]), False
     said = (
-        f"Line {finding.site} was changed by commit {str(commit['id'])[:12]} {commit['says']!r} by"
+        f"Line {site} was changed by commit {str(commit['id'])[:12]} {commit['says']!r} by"
         f" {commit['by'] or 'somebody'}, deployed {ago_s:.0f} s before the incident."
     )
-    surer = replace(finding, confidence=finding.confidence + doubt, because=[*finding.because, said])
-    return _Case(replace(item, finding=surer), True)
+    return _surer(finding, HALF, deploy, said), True
 
 
-def _deploy(seen: Evidence | None) -> Mapping[str, Any] | None:
-    """The newest deploy before the incident, of those that brought the release that runs (if that is known)."""
+def _surer(finding: Finding, share: float, change: Mapping[str, Any], said: str) -> Finding:
+    """With a share of the doubt gone, all of that share for a change that was close."""
+    gone = (1 - finding.confidence) * share * CLOSE_S / max(CLOSE_S, change["seconds_before"])
+    return replace(finding, confidence=finding.confidence + gone, because=[*finding.because, said])
+
+
+def _in_force(seen: Evidence | None) -> list[Mapping[str, Any]]:
+    """The changes before the incident, newest first; of deploys only those that brought what runs, if that is known."""
     changes: Iterable[Mapping[str, Any]] = seen.data.get("changes", ()) if seen else ()
     running = seen.data.get("running", "") if seen else ""
-    deploys = (c for c in changes if c.get("kind") == "deploy" and c.get("seconds_before", -1) >= 0)
-    return next((c for c in deploys if not running or c.get("after") == running), None)
+    before = [change for change in changes if change.get("seconds_before", -1) >= 0]
+    return [c for c in before if c.get("kind") != "deploy" or not running or c.get("after") == running]
+
+
+def _from_to(change: Mapping[str, Any]) -> str:
+    return f"from {change['before']} to {change['after']}" if change.get("before") else f"to {change.get('after')}"
 
 
 def _commit_of(site: Site, commits: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
