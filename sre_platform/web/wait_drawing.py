@@ -10,7 +10,9 @@ from typing import NamedTuple
 from sre_platform.web.wait_graph import Crowd, Root
 
 ROOTS_DRAWN, WAITERS_DRAWN = 6, 6
-SIGN = 7.3  # the width of one sign of a monospaced font of 12 px; 7.22 in DejaVu, the widest of those in use
+# The width of one sign: of 12 px monospaced (7.22 in DejaVu, the widest of those in use), of 13 px bold, of 12 px.
+SIGNS = {"name": 7.3, "cause": 8.2, "says": 6.9}
+BEFORE_PLACE = " · "
 PADDING, GAP, GROUP_GAP = 12, 10, 26
 ROOT_HEIGHT, WAITER_HEIGHT, MORE_HEIGHT = 74, 54, 26
 HEAD = 7  # the length of an arrow's head
@@ -28,8 +30,8 @@ class Shape(NamedTuple):
     stacked: bool
 
 
-WIDE = Shape(width=760, waiter_x=1, root_x=404, box_width=300, bulge=52, stacked=False)
-NARROW = Shape(width=328, waiter_x=26, root_x=26, box_width=268, bulge=30, stacked=True)
+WIDE = Shape(width=840, waiter_x=1, root_x=452, box_width=340, bulge=48, stacked=False)
+NARROW = Shape(width=328, waiter_x=20, root_x=20, box_width=280, bulge=28, stacked=True)
 
 
 class Text(NamedTuple):
@@ -81,6 +83,8 @@ def draw(roots: Sequence[Root], shape: Shape) -> Drawing | None:
     """The roots that wait or are waited for; None when there are none."""
     entangled = [root for root in roots if root.entangled]
     drawn = entangled[:ROOTS_DRAWN]
+    if not any(root.waiters for root in drawn):
+        shape = shape._replace(root_x=shape.waiter_x, width=shape.waiter_x + shape.box_width + shape.bulge)
     boxes: list[Box] = []
     edges: list[Edge] = []
     places: dict[int, Box] = {}
@@ -134,20 +138,30 @@ HEIGHTS = {"root": ROOT_HEIGHT, "waiter": WAITER_HEIGHT, "more": MORE_HEIGHT}
 def _box(kind: str, x: int, y: int, shape: Shape, lines: Sequence[tuple[str, str]], full: str) -> Box:
     first = y + (FIRST_LINE if kind != "more" else 17)
     texts = [
-        Text(name, x + PADDING, first + LINE * number, _fitting(text, shape.box_width))
+        Text(name, x + PADDING, first + LINE * number, _fitting(name, text, shape.box_width))
         for number, (name, text) in enumerate(lines)
     ]
     return Box(kind, x, y, shape.box_width, HEIGHTS[kind], texts, full)
 
 
-def _fitting(text: str, width: int) -> str:
-    """The end of a name is what tells it from others."""
-    most = int((width - 2 * PADDING) / SIGN)
-    return text if len(text) <= most else f"…{text[1 - most :]}"
+def _fitting(kind: str, text: str, width: int) -> str:
+    """What there is room for. The ends of names are what tells them from others."""
+    most = int((width - 2 * PADDING) / SIGNS[kind])
+    if len(text) <= most:
+        return text
+    if kind == "name":
+        return f"…{text[1 - most :]}"
+    says, dot, place = text.partition(BEFORE_PLACE)
+    room = most - len(says + dot)
+    return f"{says}{dot}…{place[1 - room :]}" if 1 < room < len(place) else f"{text[: most - 1]}…"
 
 
 def _says(crowd: Crowd) -> str:
-    place = f" · {crowd.site.file.replace(chr(92), '/').rpartition('/')[2]}:{crowd.site.line}" if crowd.site else ""
+    place = (
+        f"{BEFORE_PLACE}{crowd.site.file.replace(chr(92), '/').rpartition('/')[2]}:{crowd.site.line}"
+        if crowd.site
+        else ""
+    )
     return f"{crowd.says}{place}"
 
 

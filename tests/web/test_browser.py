@@ -8,6 +8,7 @@ from django.test import Client
 from sre_platform.playbook.models import PlaybookVersion
 from sre_platform.tickets.models import LocalTicket
 from tests.web import factories
+from tests.web.test_goroutines import LEAK, LOCKED, address, kept
 from tests.web.test_ledger import sent
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -33,6 +34,7 @@ def test_no_page_violates_the_policy_or_is_wider_than_the_window(live_server, st
     pages += [f"/tickets/{LocalTicket.objects.latest('pk').pk}/", "/", "/tickets/", "/hooks/alertmanager", "/login/"]
     pages += ["/admin/", f"/admin/playbook/playbookversion/{PlaybookVersion.objects.latest('pk').pk}/change/"]
     pages += ["/ledger/", "/ledger/?incident=x", f"/ledger/{sent(factories.alert()).pk}/"]
+    pages += [address(kept(LEAK)), address(kept({"goroutine": LOCKED})), address(kept({}))]
     assert _complaints(live_server.url, cookie, pages, width) == []
 
 

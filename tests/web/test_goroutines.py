@@ -119,7 +119,7 @@ def test_what_a_cut_dump_lacks_is_not_growth(web):
 def test_a_healthy_service_has_no_cause_and_no_suspect(web):
     page = shown(web, HEALTHY)
     assert "No leak" in page
-    for absent in ("Who waits for whom", "cause 1", "blamed", '<svg class="wait-graph'):
+    for absent in ("Who waits for whom", "What is to blame", "cause 1", "blamed", '<svg class="wait-graph'):
         assert absent not in page
 
 
