@@ -13,9 +13,7 @@ urlpatterns = [
     path("incidents/<int:incident_id>/", pages.incident, name="incident"),
     path("incidents/<int:incident_id>/live", pages.incident_live, name="incident-live"),
     path("incidents/<int:incident_id>/stream", stream.incident, name="incident-stream"),
-    path(
-        "incidents/<int:incident_id>/evidence/<int:evidence_id>/goroutines", goroutines.goroutines, name="goroutines"
-    ),
+    path("incidents/<int:incident_id>/evidence/<int:evidence_id>/goroutines", goroutines.goroutines, name="goroutines"),
     path("incidents/<int:incident_id>/evidence/<int:evidence_id>/<str:name>", pages.evidence, name="evidence"),
     path("incidents/<int:incident_id>/decision", pages.decision, name="decision"),
     path("ledger/", ledger.ledger, name="ledger"),

@@ -1,5 +1,7 @@
 """The page of one look at a service's goroutines: the verdict, who waits for whom, and who waits alike."""
 
+import zlib
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -28,13 +30,21 @@ def goroutines(request: HttpRequest, incident_id: int, evidence_id: int) -> Http
     if row.collector != COLLECTOR:
         raise Http404(f"The collector {row.collector} does not look at goroutines.")
     context: dict[str, Any] = {"row": row, "incident": row.incident, "asked": _question(request)}
-    texts = {} if row.missing else row.texts
-    context["texts"] = sorted(texts)
     try:
+        texts = _texts(row)
+        context["texts"] = sorted(texts)
         context |= _seen(look(texts), context["asked"])
     except Malformed as error:
         context["refused"] = f"Not seen: {row.missing}" if row.missing else str(error)
     return render(request, "goroutines.html", context)
+
+
+def _texts(row: EvidenceRow) -> Mapping[str, str]:
+    """Raises Malformed when what was stored cannot be unpacked."""
+    try:
+        return {} if row.missing else row.texts
+    except (zlib.error, ValueError) as error:
+        raise Malformed(f"The stored dumps are damaged: {error}.") from error
 
 
 def _question(request: HttpRequest) -> str:

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from sre_platform.diagnosis.domain import Site
 from sre_platform.diagnosis.parsers.goroutines import CHAN_OPERATION, Bucket
-from sre_platform.diagnosis.rca.code import receiver_of, user_site
+from sre_platform.diagnosis.rca.code import user_site
 from sre_platform.diagnosis.rca.goroutine_report import Cause, Report
 from sre_platform.web.goroutine_clusters import clipped, short
 
@@ -97,17 +97,11 @@ def _between(causes: Iterable[Cause]) -> dict[int, set[int]]:
     waits: dict[int, set[int]] = defaultdict(set)
     circles: dict[Hashable, list[int]] = defaultdict(list)
     for number, cause in enumerate(causes, start=1):
-        if cause.cause in OWN_WAITS and cause.why:
+        if cause.cause in OWN_WAITS:
             waits[number].add(number)
-        elif cause.cause in CIRCLES and cause.why:
-            circles[_circle(cause)].append(number)
+        elif cause.cause in CIRCLES and cause.knot is not None:
+            circles[cause.knot].append(number)
     for ring in circles.values():
         for number, following in zip(ring, [*ring[1:], ring[0]], strict=True):
             waits[number].add(following)
     return waits
-
-
-def _circle(cause: Cause) -> Hashable:
-    """What the members of one circle have in common, as far as a report tells two circles of one kind apart."""
-    fellows = (receiver_of(cause.site.function), cause.bucket.count) if cause.site else ()
-    return cause.cause, cause.why, fellows if cause.cause == "chan_wait_cycle" else ()

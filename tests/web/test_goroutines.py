@@ -1,6 +1,7 @@
 """The page of one look at a service's goroutines, from recorded dumps to what people read."""
 
 import re
+import zlib
 from html import escape
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from django.urls import reverse
 from sre_platform.diagnosis.domain import Evidence
 from sre_platform.diagnosis.models import EvidenceRow, FindingRow
 from sre_platform.web import goroutine_look, goroutines
+from sre_platform.web.wait_drawing import NARROW, WIDE, draw
+from sre_platform.web.wait_graph import wait_graph
 from tests.web import factories
 from tests.web.test_pages import EVIL, queries, text
 
@@ -134,17 +137,32 @@ def test_who_waits_for_a_lock_is_drawn_and_told(web):
         assert [page.count(f'id="{part}"') for part in label.split()] == [1, 1]
 
 
+def circle(first_id: int, one: int, other: int) -> str:
+    """Two goroutines, each with one lock in hand and waiting for the other's."""
+    first = waiter(first_id, "main.(*Till).Take", first_id, other)
+    first = first.replace("created", f"main.(*Cart).Pay({one:#x})\n\t/src/shop/cart.go:30 +0x1\ncreated")
+    second = waiter(first_id + 1, "main.(*Cart).Show", first_id + 1, one)
+    return first + second.replace("created", f"main.(*Till).Close({other:#x})\n\t/src/shop/till.go:5 +0x1\ncreated")
+
+
 def test_a_circle_of_locks_has_an_edge_each_way(web):
-    other = 0xC000200000
-    first = stuck(11, "sync.Mutex.Lock", "main.(*Till).Take", 20, LOCK.format(other), other)
-    first = first.replace("created", f"main.(*Cart).Pay({BOARD:#x})\n\t/src/shop/cart.go:30 +0x1\ncreated")
-    second = stuck(12, "sync.Mutex.Lock", "main.(*Cart).Show", 40, LOCK.format(BOARD), BOARD)
-    second = second.replace("created", f"main.(*Till).Close({other:#x})\n\t/src/shop/till.go:50 +0x1\ncreated")
-    page = shown(web, {"goroutine": first + second})
+    page = shown(web, {"goroutine": circle(11, 0xC000100000, 0xC000200000)})
     assert "It hangs" in page
     assert page.count('class="edge"') == 2 * 2
     assert "It waits for 2." in page
     assert "It waits for 1." in page
+
+
+def test_two_circles_are_not_one():
+    seen = goroutine_look.look(
+        {"goroutine": circle(11, 0xC000100000, 0xC000200000) + circle(21, 0xC000300000, 0xC000400000)}
+    )
+    roots = wait_graph(seen.report, {})
+    lines = {root.number: root.crowd.site.line for root in roots}
+    assert {frozenset((lines[root.number], lines[root.others[0]])) for root in roots} == {
+        frozenset((11, 12)),
+        frozenset((21, 22)),
+    }
 
 
 def test_who_holds_its_own_lock_waits_for_itself(web):
@@ -163,6 +181,25 @@ def test_many_waiters_are_drawn_as_some_and_more_but_all_are_told(web):
     assert page.count('class="edge"') == 2 * 7
     told = page[page.index("20 goroutines wait for it") :]
     assert all(f"(*Board).Do{n}</code>" in told for n in range(20))
+
+
+@pytest.mark.parametrize("shape", [WIDE, NARROW])
+@pytest.mark.parametrize("width", [1, 120])
+def test_no_box_is_outside_the_drawing_or_on_another_one(shape, width):
+    crowds = "".join(waiter(100 + n, f"main.(*{'B' * width}).Do{n}", 100 + n) for n in range(9))
+    other = circle(31, 0xC000300000, 0xC000400000)
+    drawing = draw(wait_graph(goroutine_look.look({"goroutine": HOLDER + crowds + other}).report, {}), shape)
+    for number, box in enumerate(drawing.boxes):
+        assert box.x > 0
+        assert box.x + box.width < drawing.width
+        assert box.y > 0
+        assert box.y + box.height < drawing.height
+        assert all(box.y < line.y < box.y + box.height for line in box.texts)
+        assert all(len(line.text) * 6.9 < box.width for line in box.texts)
+        for following in drawing.boxes[number + 1 :]:
+            apart_x = box.x + box.width <= following.x or following.x + following.width <= box.x
+            assert apart_x or box.y + box.height <= following.y or following.y + following.height <= box.y
+    assert len(drawing.boxes) == 7 + 1 + 2
 
 
 @pytest.mark.parametrize("question", ["HEDGE", "quote_v2", "chan send", " hedge "])
@@ -224,8 +261,8 @@ def test_endless_names_are_clipped(web):
 @pytest.mark.parametrize(
     ("texts", "said"),
     [
-        ({}, "No goroutine dump was kept with this evidence."),
-        ({"earlier": LEAK["earlier"]}, "No goroutine dump was kept with this evidence."),
+        ({}, "No goroutine dump is kept with this evidence"),
+        ({"earlier": LEAK["earlier"]}, "No goroutine dump is kept with this evidence"),
         ({"goroutine": "404 page not found"}, "This is not a goroutine profile"),
         ({"goroutine": ""}, "This is not a goroutine profile"),
     ],
@@ -239,6 +276,16 @@ def test_a_dump_that_is_not_there_or_cannot_be_read_is_said(web, texts, said):
 def test_a_look_that_saw_nothing_says_why(web):
     row = kept({}, missing="The catalog names no pprof_url for orders.")
     assert "Not seen: The catalog names no pprof_url for orders." in text(web, address(row))
+
+
+@pytest.mark.parametrize("error", [zlib.error("Error -3"), UnicodeDecodeError("utf-8", b"x", 0, 1, "invalid")])
+def test_a_stored_dump_that_is_damaged_is_said(web, monkeypatch, error):
+    def damaged(_row):
+        raise error
+
+    row = kept(LEAK)
+    monkeypatch.setattr(EvidenceRow, "texts", property(damaged))
+    assert "The stored dumps are damaged" in text(web, address(row))
 
 
 def test_an_unreadable_earlier_dump_costs_only_the_growth(web):
