@@ -95,7 +95,8 @@ def test_suspects_come_first_and_the_rest_by_size(web):
 def test_one_suspect_of_few_stands_before_many_idle_ones(web):
     idle = "".join(f"goroutine {n} [select]:\nmain.serve()\n\t/src/shop/serve.go:{3}\n\n" for n in range(100, 150))
     page = shown(web, {"goroutine": idle + LOCKED})
-    assert page.index("main.(*Board).Set") < page.index("main.serve")
+    clusters = page[page.index('class="clusters"') :]
+    assert clusters.index("main.(*Board).Set") < clusters.index("main.(*Board).Drop") < clusters.index("main.serve")
 
 
 def test_growth_is_counted_cluster_by_cluster(web):
@@ -244,6 +245,32 @@ def test_code_of_the_owner_is_told_from_libraries_and_go(web):
     ]
 
 
+def test_of_a_line_that_calls_itself_the_innermost_call_is_blamed(web):
+    again = f"main.(*Board).Set({BOARD:#x})\n\t/src/shop/board.go:45 +0x1d\n"
+    page = shown(web, {"goroutine": LOCKED.replace("created", f"{again}created", 1)})
+    [stack] = re.findall(r'id="cluster-1".*?<ol class="stack">(.*?)</ol>', page, re.DOTALL)
+    assert re.findall(r'<li class="([^"]+)"', stack) == ["own blamed", "own"]
+
+
+def test_those_who_wait_for_several_locks_at_one_line_are_one_crowd():
+    boards = [BOARD + 0x10000 * n for n in range(3)]
+    holders = "".join(stuck(10 + n, "chan send", "main.(*Board).Set", 45, "", at) for n, at in enumerate(boards))
+    waiters = "".join(waiter(20 + n, "main.(*Board).Drop", 38, at) for n, at in enumerate(boards))
+    seen = goroutine_look.look({"goroutine": holders + waiters})
+    assert len(seen.report.victims) > 1, "one for each lock"
+    crowds = [waiter.bucket.key for root in wait_graph(seen.report, {}) for waiter in root.waiters]
+    assert len(crowds) == len(set(crowds)) == 1
+
+
+def test_what_only_the_leak_profile_holds_is_listed_as_well(web):
+    late = LEAK["goroutineleak"].replace("total 118", "total 120") + (
+        "\n2 @ 0x48d3aa 0x418f5c\n#\t0x73d7cd\tmain.(*cashier).late+0x16d\tlab/orders/late.go:9\n"
+    )
+    page = shown(web, LEAK | {"goroutineleak": late}, "?q=late.go")
+    assert len(listed(page)) == 1
+    assert "main.(*cashier).late" in page
+
+
 def test_hostile_names_do_not_become_markup(web):
     evil = LOCKED.replace("main.(*Board).Set", f"main.{EVIL}").replace("board.go", f"{EVIL}.go")
     evil = evil.replace("main.start", f"main.{EVIL}").replace("chan send", f"chan send{EVIL}")
@@ -295,7 +322,8 @@ def test_an_unreadable_earlier_dump_costs_only_the_growth(web):
 
 
 def test_of_a_dump_that_is_too_long_for_a_page_the_beginning_is_read(web, monkeypatch):
-    monkeypatch.setattr(goroutine_look, "MOST_READ", 20_000)
+    between = LEAK["goroutine"].index("\n\ngoroutine", 20_000) + 2  # what comes before it looks like a whole dump
+    monkeypatch.setattr(goroutine_look, "MOST_READ", between)
     page = shown(web, LEAK)
     assert "its first 0 MiB are read here: counts are lower bounds." in page
     assert "at least" in page
