@@ -4,9 +4,10 @@ import pytest
 
 from sre_platform.diagnosis.parsers.goroutine_calls import Argument, calls
 from sre_platform.diagnosis.parsers.goroutines import parse
+from sre_platform.diagnosis.rca import lock_graph
 from sre_platform.diagnosis.rca.goroutine_report import report
 
-A, B, C = 0xC000100000, 0xC000200000, 0xC000300000  # objects
+A, B, C, D = 0xC000100000, 0xC000200000, 0xC000300000, 0xC000400000  # objects
 MUTEX = """internal/sync.(*Mutex).lockSlow({lock:#x})
 \t/usr/local/go/src/internal/sync/mutex.go:149 +0x15a
 sync.(*Mutex).Lock(...)
@@ -205,3 +206,23 @@ def test_arguments_are_words_and_what_is_known_of_them():
     assert parsed.arguments[1] == Argument((0x7F, 0xC000002000), False)
     assert parsed.arguments[2] == Argument((1, 2, 3), True)
     assert [argument.exact for argument in parsed.arguments] == [True, False, True, False, True]
+
+
+def test_circle_is_found_behind_a_long_row_of_waiters():
+    row = [(20 + n, D + n * 64) for n in range(40)]  # each has the lock of the one before within reach
+    waiting = [locked(n, lock, call("main.hold", n, lock)) for n, lock in row]
+    ring = [(11, B, A), (12, A, B)]
+    circle = [locked(n, lock, call("main.move", n, own, lock)) for n, lock, own in ring]
+    found = [cause for cause in report(parse("".join(waiting + circle))).causes if cause.evidence == "lock-cycle"]
+    assert [{c.site.line for c in found if c.knot == knot} for knot in {c.knot for c in found}].count({11, 12}) == 1
+
+
+def test_circles_are_looked_for_only_where_there_can_be_some(monkeypatch):
+    looked: list[object] = []
+    way_back = lock_graph._way_back
+    monkeypatch.setattr(lock_graph, "_way_back", lambda start, *more: looked.append(start) or way_back(start, *more))
+    row = [locked(20 + n, D + n * 64, call("main.hold", n + 1, D + n * 64)) for n in range(40)]
+    graph = lock_graph.LockGraph(parse("".join(row)))
+    assert len(graph.groups) == 40
+    assert graph.circles() == []
+    assert looked == []

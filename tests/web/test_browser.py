@@ -8,8 +8,7 @@ from django.test import Client
 
 from sre_platform.playbook.models import PlaybookVersion
 from sre_platform.tickets.models import LocalTicket
-from tests.web import factories
-from tests.web.test_flame import PROFILES, address, kept
+from tests.web import factories, test_flame, test_goroutines
 from tests.web.test_ledger import sent
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -34,9 +33,12 @@ def test_no_page_violates_the_policy_or_is_wider_than_the_window(live_server, st
     pages = [f"/incidents/{story.incident.pk}/" for story in (resolved, escalated)]
     pages += [f"/tickets/{LocalTicket.objects.latest('pk').pk}/", "/", "/tickets/", "/hooks/alertmanager", "/login/"]
     pages += ["/admin/", f"/admin/playbook/playbookversion/{PlaybookVersion.objects.latest('pk').pk}/change/"]
-    profile = kept(**PROFILES)
-    pages += [address(profile, "cpu"), f"{address(profile, 'heap')}?against=heap.earlier&q=main&frame=2"]
+    profile = test_flame.kept(**test_flame.PROFILES)
+    heap = test_flame.address(profile, "heap")
+    pages += [test_flame.address(profile, "cpu"), f"{heap}?against=heap.earlier&q=main&frame=2"]
     pages += ["/ledger/", "/ledger/?incident=x", f"/ledger/{sent(factories.alert()).pk}/"]
+    looks = (test_goroutines.LEAK, {"goroutine": test_goroutines.LOCKED}, {})
+    pages += [test_goroutines.address(test_goroutines.kept(look)) for look in looks]
     assert _complaints(live_server.url, cookie, pages, width) == []
 
 
@@ -46,7 +48,7 @@ def flame_page(live_server, staff):
     client = Client()
     client.force_login(staff)
     cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
-    url = live_server.url + address(kept(**PROFILES), "cpu")
+    url = live_server.url + test_flame.address(test_flame.kept(**test_flame.PROFILES), "cpu")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
 

@@ -6,7 +6,7 @@ parents to their children; what is left over at the end of these chains is a roo
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,7 +33,8 @@ class Cause:
     """One finding: a bucket that is to blame and what for. ``growth`` is in goroutines, None when not known.
 
     ``site`` is None when the guilty call is on no stack; ``why`` is what the locks say, or ""; ``rank`` orders what is
-    else alike: those who share a blame, the likeliest is 0, and behind them those whom nobody waits for.
+    else alike: those who share a blame, the likeliest is 0, and behind them those whom nobody waits for. ``knot`` is
+    equal for those who share a blame and for nobody else.
     """
 
     bucket: Bucket
@@ -44,6 +45,7 @@ class Cause:
     signed: bool = False
     why: str = ""
     rank: int = 0
+    knot: Hashable = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def report(later: Dump, earlier: Dump | None = None, leaked: Dump | None = None,
         leads = state_suspects(later)
     tangles = _relevant(entanglements(later, {lead.bucket.key for lead in leads}), leads, earlier)
     held = {bucket.key for tangle in tangles for bucket in tangle.victims}
-    roots = [_tangled(n, tangle, leads) for tangle in tangles for n in range(len(tangle.roots))]
+    by_key: dict[Hashable, Suspect] = {lead.bucket.key: lead for lead in reversed(leads)}
+    roots = [_tangled(n, k, tangle, by_key) for k, tangle in enumerate(tangles) for n in range(len(tangle.roots))]
     known = {root.bucket.key for root in roots} | held
     free = [lead for lead in leads if lead.bucket.key not in known]
     scene = _Scene(later, earlier, source, [lead.bucket for lead in free if lead.victim])
@@ -123,14 +126,16 @@ def _relevant(tangles: Iterable[Entanglement], leads: Sequence[Suspect], earlier
     ]
 
 
-def _tangled(rank: int, tangle: Entanglement, leads: Sequence[Suspect]) -> Cause:
+def _tangled(rank: int, knot: int, tangle: Entanglement, leads: Mapping[Hashable, Suspect]) -> Cause:
     bucket = tangle.roots[rank]
-    lead = next((lead for lead in leads if lead.bucket.key == bucket.key), None)
+    lead = leads.get(bucket.key)
     proven = lead is not None and lead.evidence == "gc-proof"
     evidence: Kind = "gc-proof" if proven else "lock-cycle" if tangle.certain else lead.evidence if lead else "state"
     seen = lead.bucket if lead else bucket
     growth = lead.growth if lead else None
-    return Cause(seen, tangle.cause, evidence, user_site(bucket.frames), growth, tangle.named, tangle.because, rank)
+    return Cause(
+        seen, tangle.cause, evidence, user_site(bucket.frames), growth, tangle.named, tangle.because, rank, knot
+    )
 
 
 @dataclass(frozen=True)
@@ -186,7 +191,10 @@ def _in_pairs(roots: Sequence[Cause]) -> list[Cause]:
         groups[_fellowship(root)].append(root)
     pairs = {id(root) for key, group in groups.items() if key and len(group) > 1 for root in group}
     why = "They were started together and all wait in the same direction: for each other."
-    return [replace(root, cause="chan_wait_cycle", why=why) if id(root) in pairs else root for root in roots]
+    return [
+        replace(root, cause="chan_wait_cycle", why=why, knot=_fellowship(root)) if id(root) in pairs else root
+        for root in roots
+    ]
 
 
 def _fellowship(root: Cause) -> Hashable:

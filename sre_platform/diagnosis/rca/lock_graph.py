@@ -76,11 +76,13 @@ class LockGraph:
         self.people: list[Person] = []
         self.groups: dict[Hashable, Group] = {}
         self._pointers: list[tuple[int, int, Call]] = []
+        self._home: dict[Person, Group] = {}
         self._runners: dict[tuple[str, int], list[Person]] = defaultdict(list)
         if not any(bucket.state in LOCK_STATES for bucket in dump.buckets):
             return
         self.people = [Person(b, g, calls(g)) for b in dump.buckets for g in b.samples]
         self.groups = _by_lock(person for person in self.people if person.waits_for_lock)
+        self._home = {person: group for group in self.groups.values() for person in group}
         for person in self.people:
             for start in _runs_once(person.own):
                 self._runners[start].append(person)
@@ -98,12 +100,13 @@ class LockGraph:
 
     def circles(self) -> list[list[Group]]:
         """Groups of which each has a lock's object of the one before in hand, and the first has the last one's."""
-        waiters = {id(group): self._waiting_holders(group) for group in self.groups.values()}
-        home = {person: group for group in self.groups.values() for person in group}
+        following = {id(g): [self._home[p] for p in self._waiting_holders(g)] for g in self.groups.values()}
+        inner = _on_the_way(following)
         found: list[list[Group]] = []
         seen: set[int] = set()
         for group in self.groups.values():
-            circle = _way_back(group, lambda g: [home[person] for person in waiters[id(g)]])
+            looked_at = id(group) in inner and id(group) not in seen
+            circle = _way_back(group, lambda g: inner[id(g)]) if looked_at else []
             if circle and seen.isdisjoint(map(id, circle)):
                 found.append(circle)
                 seen |= {id(member) for member in circle}
@@ -117,7 +120,7 @@ class LockGraph:
 
     def group_of(self, person: Person) -> Group:
         """All that wait for the lock that ``person`` waits for."""
-        return next(group for group in self.groups.values() if person in group)
+        return self._home[person]
 
     def inside_once(self, group: Group) -> list[Person]:
         """Those who run the function that ``group`` waits to be run, told by the line that calls Do."""
@@ -142,6 +145,23 @@ class LockGraph:
         start = bisect_left(self._pointers, first, key=lambda known: known[0])
         end = bisect_right(self._pointers, last, key=lambda known: known[0])
         yield from ((index, call) for _, index, call in self._pointers[start:end])
+
+
+def _on_the_way(following: dict[int, list[Group]]) -> dict[int, list[Group]]:
+    """``following`` without the groups from which all ways end: no circle holds them. Linear."""
+    before: dict[int, list[int]] = defaultdict(list)
+    for group, others in following.items():
+        for other in {id(other) for other in others}:
+            before[other].append(group)
+    leading = {group: len({id(other) for other in others}) for group, others in following.items()}
+    ends = [group for group, ways in leading.items() if not ways]
+    while ends:
+        for group in before[end := ends.pop()]:
+            leading[group] -= 1
+            if not leading[group]:
+                ends.append(group)
+        del leading[end]
+    return {group: [other for other in following[group] if id(other) in leading] for group in leading}
 
 
 def _way_back(start: Group, following: Callable[[Group], Iterable[Group]]) -> list[Group]:
