@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no /usr/
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("width", [360, 820, 1280])
 def test_no_page_violates_the_policy_or_is_wider_than_the_window(live_server, staff, width):
     resolved, escalated = factories.resolved(), factories.escalated()
     client = Client()

@@ -121,6 +121,15 @@ def test_what_a_cut_dump_lacks_is_not_growth(web):
     assert re.findall(r">\+\d+<", page) == []
 
 
+def test_dumps_of_two_forms_are_compared_only_where_the_diagnosis_can(web):
+    summary = (RECORDED / "leak" / "goroutine_debug1.txt").read_text()
+    more = LEAK["goroutine"] + "".join(stuck(9000 + n, "chan send", "main.f", 3) for n in range(9))
+    page = shown(web, {"earlier": summary, "goroutine": more})
+    grown = re.findall(r'<span class="grew[^"]*">([^<]+)<', page)
+    assert grown == ["Growth", "+9"]  # the head of the column, and the one suspect
+    assert page.count('title="growth not known"') >= 10
+
+
 def test_a_healthy_service_has_no_cause_and_no_suspect(web):
     page = shown(web, HEALTHY)
     assert "No leak" in page
