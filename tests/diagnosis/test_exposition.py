@@ -76,9 +76,28 @@ def test_what_the_client_library_writes(write):
 SOME = Histogram((0.001, 0.01, 0.1, math.inf), (0, 90, 99, 100))
 
 
-@pytest.mark.parametrize(("q", "value"), [(0, 0.001), (0.5, 0.01), (0.9, 0.01), (0.95, 0.1), (0.99, 0.1), (1, 0.1)])
-def test_a_quantile_is_the_end_of_its_bucket(q, value):
-    assert SOME.quantile(q) == value
+@pytest.mark.parametrize(
+    ("q", "value"), [(0, 0.001), (0.45, 0.0055), (0.9, 0.01), (0.945, 0.055), (0.99, 0.1), (1, 0.1)]
+)
+def test_a_quantile_is_read_straight_within_its_bucket(q, value):
+    assert SOME.quantile(q) == pytest.approx(value)
+
+
+def test_quantiles_of_one_bucket():
+    assert Histogram((2, math.inf), (4, 4)).quantile(0.5) == 1, "it begins at 0"
+    assert Histogram((-2, math.inf), (4, 4)).quantile(0.5) == -2
+    assert Histogram((math.inf,), (4,)).quantile(0.5) == math.inf
+
+
+@given(st.lists(st.integers(0, 9), min_size=2, max_size=5), st.floats(0, 1), st.floats(0, 1))
+def test_a_higher_quantile_is_never_smaller(parts, one, other):
+    counts = tuple(float(sum(parts[: at + 1])) for at in range(len(parts)))
+    histogram = Histogram((*map(float, range(1, len(parts))), math.inf), counts)
+    low, high = sorted((one, other))
+    if sum(parts):
+        assert histogram.quantile(low) <= histogram.quantile(high) + 1e-9
+    else:
+        assert histogram.quantile(low) is None
 
 
 def test_an_empty_histogram_has_no_quantile():

@@ -38,14 +38,18 @@ class Histogram:
         return Histogram(self.bounds, tuple(max(0.0, b - a) for a, b in zip(earlier.counts, self.counts, strict=True)))
 
     def quantile(self, q: float) -> float | None:
-        """An upper bound of the ``q`` quantile (0..1): the end of the bucket where it falls; None when it is empty.
+        """The ``q`` quantile (0..1), straight within its bucket as PromQL reads it; None if empty.
 
-        Of the last bucket, which has no end, the begin. Nothing is interpolated: Go's buckets are wide at the top.
+        The first bucket begins at 0 unless it ends below; in the last, which has no end, it is the begin.
         """
-        for place, (bound, count) in enumerate(zip(self.bounds, self.counts, strict=True)):
-            if self.count > 0 and count >= q * self.count:
-                return self.bounds[place - 1] if math.isinf(bound) and place else bound
-        return None
+        if self.count <= 0:
+            return None
+        at = next(place for place, count in enumerate(self.counts) if count >= q * self.count)
+        end, below = self.bounds[at], self.counts[at - 1] if at else 0.0
+        begin = self.bounds[at - 1] if at else min(0.0, end)
+        if math.isinf(end) or self.counts[at] == below:
+            return begin if at else end
+        return begin + (end - begin) * (q * self.count - below) / (self.counts[at] - below)
 
     def above(self, bound: float) -> float:
         """How many observations were surely larger than ``bound``."""

@@ -1,6 +1,7 @@
 """Records what Go's runtime says of a small program: ``python -m tests.recordings.runtime.record [NAME ...]``.
 
 Needs ``go`` (the wheel of requirements-lab.txt). Each run lasts a few seconds; the texts are cut to their last lines.
+Of some a CPU profile is taken as well.
 """
 
 import os
@@ -11,11 +12,12 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 MOST_LINES = 60
+PROFILED = ("gctrace_steady", "gctrace_large", "gctrace_starved", "gctrace_finalizers")
 # name of the recording: (mode of the worker, seconds, environment)
 RUNS = {
     "gctrace_steady": ("steady", 6, {"GODEBUG": "gctrace=1"}),
-    "gctrace_drift": ("steady", 2, {"GODEBUG": "gctrace=1", "GOGC": "10"}),
-    "gctrace_large": ("large", 0.5, {"GODEBUG": "gctrace=1"}),
+    "gctrace_drift": ("drift", 3, {"GODEBUG": "gctrace=1", "GOGC": "10"}),
+    "gctrace_large": ("large", 2, {"GODEBUG": "gctrace=1"}),
     "gctrace_starved": ("starved", 4, {"GODEBUG": "gctrace=1", "GOMAXPROCS": "1"}),
     "gctrace_finalizers": ("finalizers", 3, {"GODEBUG": "gctrace=1"}),
     "gctrace_pacer": ("steady", 2, {"GODEBUG": "gctrace=2,gcpacertrace=1,scavtrace=1"}),
@@ -39,7 +41,8 @@ def main(names: list[str]) -> None:
         binary = build(Path(folder))
         for name in names or RUNS:
             mode, seconds, environment = RUNS[name]
-            command = [binary, mode, str(seconds)]
+            profile = [HERE / f"{name.replace('gctrace', 'cpu')}.pb.gz"] if name in PROFILED else []
+            command = [binary, mode, str(seconds), *profile]
             done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, timeout=30, check=True)
             lines = done.stderr.splitlines(keepends=True)
             most = len(lines) if name.startswith("sched") else MOST_LINES

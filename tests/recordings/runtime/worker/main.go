@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"strconv"
 	"syscall"
 	"time"
@@ -39,6 +40,12 @@ func steady() {
 	go churn(40)
 	time.Sleep(1500 * time.Millisecond)
 	runtime.GC()
+}
+
+// drift allocates ten times as fast as steady; GOGC in its environment is what drifted.
+func drift() {
+	keep(24)
+	churn(400)
 }
 
 func large() {
@@ -107,17 +114,27 @@ func blocked() {
 
 func main() {
 	modes := map[string]func(){
-		"steady": steady, "large": large, "starved": starved, "finalizers": finalizers,
+		"steady": steady, "drift": drift, "large": large, "starved": starved, "finalizers": finalizers,
 		"saturated": saturated, "storm": storm, "blocked": blocked,
 	}
 	seconds, err := strconv.ParseFloat(os.Args[2], 64)
 	mode, known := modes[os.Args[1]]
 	if err != nil || !known {
-		fmt.Fprintln(os.Stderr, "usage: worker MODE SECONDS")
+		fmt.Fprintln(os.Stderr, "usage: worker MODE SECONDS [CPU_PROFILE]")
 		os.Exit(2)
 	}
 	fmt.Fprintln(os.Stderr, `{"level":"info","msg":"worker starts","mode":"`+os.Args[1]+`"}`)
-	time.AfterFunc(time.Duration(seconds*float64(time.Second)), func() { os.Exit(0) })
+	if len(os.Args) > 3 {
+		profile, err := os.Create(os.Args[3])
+		if err != nil {
+			panic(err)
+		}
+		pprof.StartCPUProfile(profile)
+	}
+	time.AfterFunc(time.Duration(seconds*float64(time.Second)), func() {
+		pprof.StopCPUProfile()
+		os.Exit(0)
+	})
 	mode()
 	select {}
 }
