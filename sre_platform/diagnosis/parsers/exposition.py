@@ -64,8 +64,8 @@ class Page:
     samples: Mapping[str, tuple[Sample, ...]]
 
     def values(self, name: str, **labels: str) -> list[float]:
-        """The values, without NaN, of all series of this name that have these labels."""
-        return [sample.value for sample in self._series(name, labels) if not math.isnan(sample.value)]
+        """The finite values of all series of this name that have these labels."""
+        return [sample.value for sample in self._series(name, labels) if math.isfinite(sample.value)]
 
     def value(self, *names: str, **labels: str) -> float | None:
         """The value of the first of ``names`` that the page has, its first series with these labels; None if none."""
@@ -82,7 +82,7 @@ class Page:
         counts: dict[float, float] = {}
         for sample in self._series(f"{name}_bucket", labels):
             end = _bound(dict(sample.labels).get("le", ""))
-            if end is not None and sample.value >= 0:  # false for NaN too
+            if end is not None and 0 <= sample.value < math.inf:  # false for NaN too
                 counts[end] = counts.get(end, 0.0) + sample.value
         if math.inf not in counts:
             return None

@@ -9,6 +9,7 @@ from sre_platform.kernel.errors import Malformed, Unknown
 
 Raw = TypeVar("Raw", str, bytes)
 Value = TypeVar("Value")
+MOST = 1e9  # thirty years in seconds; no count of CPUs comes near
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,12 @@ class Documents:
         return self._parsed("go_profiles", name, parse, seen.profiles.get(name) if seen else None)
 
     def number(self, collector: str, name: str) -> float | None:
-        """The number ``name`` in the data of ``collector``."""
+        """The positive number ``name`` in the data of ``collector``: seconds, or a count; anything else is None."""
         seen = self._evidence.get(collector)
         value = seen.data.get(name) if seen else None
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return float(value) if 0 < value < MOST else None
 
     def _parsed(self, collector: str, name: str, parse: Callable[[Raw], Value], document: Raw | None) -> Value | None:
         try:
