@@ -51,19 +51,31 @@ def test_the_goal_of_a_small_heap_tells_nothing():
     assert seen(cycles(live=4, goal=5)).effective_gogc is None
 
 
-def spread(intervals, live=40):
-    at, lines = 0.0, cycle(1, 0)
-    for number, interval in enumerate(intervals, 2):
-        at += interval
-        lines += cycle(number, at, live=live if number <= len(intervals) // 2 + 1 else live * 1)
-    return lines
+def spread(intervals, live=40, then=40):
+    """Cycles with these intervals between them; from the middle on ``then`` MiB live."""
+    begins = [sum(intervals[:at]) for at in range(len(intervals) + 1)]
+    return "".join(
+        cycle(number, at, live=live if number <= len(begins) // 2 else then) for number, at in enumerate(begins, 1)
+    )
 
 
 def test_a_collapse_of_the_interval():
     assert seen(spread([14.7] * 5 + [8.2] * 5)).collapse == pytest.approx(0.558, abs=0.001)
+    assert seen(spread([14.7] * 40 + [8.2] * 10)).collapse == pytest.approx(0.558, abs=0.001), "hours before it"
+    assert seen(spread([0.2] * 5000 + [0.1] * 600)).collapse == pytest.approx(0.5, abs=0.01)
     assert seen(spread([14.7] * 3 + [8.2] * 3)).collapse is None, "a burst is no trend"
-    grown = cycles(6, 10) + "".join(cycle(number, 60 + number, live=90, goal=180) for number in range(7, 12))
-    assert seen(grown).collapse is None, "more lives now, that explains it"
+    assert seen(spread([14.7] * 5 + [8.2] * 5, then=60)).collapse is None, "more lives now, that explains it"
+    assert seen(spread([0.0] * 10)).collapse is None
+
+
+def test_only_the_last_minute_is_judged():
+    long_ago = cycles(100, 10, pause_ms=50, background_ms=9000)
+    now = "".join(cycle(number, 1000 + number) for number in range(101, 181))
+    added = seen(long_ago + now)
+    assert (added.count, max(added.pauses_ms)) == (61, pytest.approx(0.1))
+    assert added.cpu_share < 0.01
+    rare = seen(cycles(100, 100))
+    assert (rare.count, rare.interval_s) == (11, 100), "few but enough"
 
 
 @pytest.mark.parametrize(("values", "worst"), [([3.0], 3), ([*range(1, 101)], 99), ([*range(1, 201)], 198)])

@@ -102,7 +102,7 @@ def test_a_low_goal_that_costs_nothing_is_a_symptom():
     finding = judge("gc_threshold_drift", trace(cycles(20, 10, live=40, goal=48)))
     assert (finding.confidence, len(finding.because)) == (ALONE, 1)
     assert list(finding.against) == [
-        "The pauses are short: the longest of 20 cycles is 0.10 ms.",
+        "The pauses are short: the longest of 11 cycles is 0.10 ms.",
         "Collections take 0.0% of the CPU time, which is not much.",
     ]
 

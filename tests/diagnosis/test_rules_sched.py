@@ -82,6 +82,11 @@ def test_saturation_has_to_stay(kinds, found):
     assert bool(judge("sched_saturation", mixed(*kinds))) == found
 
 
+def test_only_the_end_of_the_trace_is_judged():
+    assert judge("sched_saturation", mixed(*"s" * 100, *"i" * 20)) is None
+    assert "20 of 20 samples" in judge("sched_saturation", mixed(*"i" * 100, *"s" * 20)).because[0]
+
+
 def test_a_slow_scheduler_alone_is_a_symptom():
     finding = judge("sched_saturation", mixed(*"siiii"), SLOW)
     assert finding.confidence == ALONE

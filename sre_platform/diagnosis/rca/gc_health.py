@@ -21,7 +21,9 @@ LOW_GOGC = LEAST_GOGC  # percent; the default is 100, and at 50 collections cost
 LEAST_LIVE_MIB = 10  # the trace rounds to MiB: below, the goal cannot tell GOGC=50 from 100
 LATER_SHARE = 0.6  # of the interval before: 14.7 s that became 8.2 s was the field's case, 0.56
 STEADY_HEAP = 1.2  # a live heap that grew by less than this explains no shorter interval (GOGC keeps them in step)
-EACH_HALF = 4  # intervals in each half of the window, so that a burst is no trend
+EACH_HALF = 4  # intervals on each side of the comparison, so that a burst is no trend
+RECENT_S = 60.0  # of the trace that are judged: the incident, not the morning before it
+LEAST_RECENT = JITTER_SAMPLES + 1  # cycles that are judged where collections are rarer than that
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Cycles:
     """What the trace of one process adds up to. Shares are of the CPU time of all Ps between the first and last cycle.
 
     ``effective_gogc`` is what the goals show: how far each lies above what was reachable, in percent. ``collapse`` is
-    the median interval of the later half over that of the earlier, where the live heap stayed as large.
+    the median interval over that of the time before, where the live heap stayed as large.
     """
 
     count: int
@@ -157,27 +159,42 @@ def rise(pages: Looks[Page] | None, name: str) -> float | None:
 
 
 def add_up(trace: Trace) -> Cycles | None:
-    """What the cycles of the last process in ``trace`` add up to, None when there are none. Forced ones count too."""
+    """What the recent cycles of the last process in ``trace`` add up to, None when there are none.
+
+    A log's end may hold hours: what is judged is the last minute, and what was before it only for comparison.
+    """
     cycles = _last_process(trace.cycles)
     if not cycles:
         return None
-    elapsed_ms = (cycles[-1].at_s - cycles[0].at_s) * 1000 * cycles[-1].procs
-    pairs = [*Trace(cycles).neighbours()]
-    intervals = [later.at_s - earlier.at_s for earlier, later in pairs]
+    begin = _begin_of_recent(cycles)
+    return _summed(cycles[begin:], _collapse(cycles, begin))
+
+
+def _summed(cycles: Sequence[Cycle], collapse: float | None) -> Cycles:
+    last, finished = cycles[-1], cycles[:-1]
+    elapsed_ms = (last.at_s - cycles[0].at_s) * 1000 * last.procs
+    pairs = [*Trace(tuple(cycles)).neighbours()]
     return Cycles(
         count=len(cycles),
-        procs=cycles[-1].procs,
+        procs=last.procs,
         pauses_ms=tuple(cycle.pause_ms for cycle in cycles),
         longest_mark_ms=max(cycle.mark_ms for cycle in cycles),
-        live_mib=cycles[-1].heap_live_mib,
-        goal_mib=cycles[-1].heap_goal_mib,
+        live_mib=last.heap_live_mib,
+        goal_mib=last.heap_goal_mib,
         overshoot_mib=max(cycle.heap_end_mib - cycle.heap_goal_mib for cycle in cycles),
-        cpu_share=sum(cycle.taken_cpu_ms for cycle in cycles[:-1]) / elapsed_ms if elapsed_ms > 0 else None,
-        assist_share=sum(cycle.assist_cpu_ms for cycle in cycles[:-1]) / elapsed_ms if elapsed_ms > 0 else None,
-        interval_s=median(intervals) if intervals else None,
+        cpu_share=sum(cycle.taken_cpu_ms for cycle in finished) / elapsed_ms if elapsed_ms > 0 else None,
+        assist_share=sum(cycle.assist_cpu_ms for cycle in finished) / elapsed_ms if elapsed_ms > 0 else None,
+        interval_s=median(_intervals(cycles)) if pairs else None,
         effective_gogc=_effective_gogc(pairs),
-        collapse=_collapse(pairs),
+        collapse=collapse,
     )
+
+
+def _begin_of_recent(cycles: Sequence[Cycle]) -> int:
+    """Where the last RECENT_S begin, or earlier where they hold fewer than LEAST_RECENT cycles."""
+    since = cycles[-1].at_s - RECENT_S
+    begin = next(at for at, cycle in enumerate(cycles) if cycle.at_s >= since)
+    return max(0, min(begin, len(cycles) - LEAST_RECENT))
 
 
 def _last_process(cycles: Sequence[Cycle]) -> tuple[Cycle, ...]:
@@ -197,17 +214,22 @@ def _effective_gogc(pairs: Sequence[tuple[Cycle, Cycle]]) -> float | None:
     return median(seen) * 100 if seen else None
 
 
-def _collapse(pairs: Sequence[tuple[Cycle, Cycle]]) -> float | None:
-    half = len(pairs) // 2
-    before, after = pairs[:half], pairs[half:]
-    if half < EACH_HALF or median(_live(after)) > STEADY_HEAP * median(_live(before)):
+def _collapse(cycles: Sequence[Cycle], begin: int) -> float | None:
+    """The recent intervals against those before; against the half before when all of it is recent."""
+    split = begin if begin > EACH_HALF else len(cycles) // 2
+    before, after = cycles[: split + 1], cycles[split:]
+    was, now = _intervals(before), _intervals(after)
+    if min(len(was), len(now)) < EACH_HALF or _live(after) > STEADY_HEAP * _live(before) or median(was) <= 0:
         return None
-    was, now = (median(later.at_s - earlier.at_s for earlier, later in part) for part in (before, after))
-    return now / was if was > 0 else None
+    return median(now) / median(was)
 
 
-def _live(pairs: Sequence[tuple[Cycle, Cycle]]) -> list[int]:
-    return [earlier.heap_live_mib for earlier, _ in pairs]
+def _intervals(cycles: Sequence[Cycle]) -> tuple[float, ...]:
+    return Trace(tuple(cycles)).intervals_s()
+
+
+def _live(cycles: Sequence[Cycle]) -> float:
+    return median(cycle.heap_live_mib for cycle in cycles)
 
 
 def p99(values: Sequence[float]) -> float:

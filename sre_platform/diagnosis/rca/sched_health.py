@@ -9,6 +9,7 @@ from sre_platform.diagnosis.parsers.schedtrace import Sample, Trace
 from sre_platform.diagnosis.rca.documents import Documents
 
 ENOUGH_SAMPLES = 3  # that a state has to last for: one sample is a moment
+RECENT = 20  # samples at the end of the trace that are judged: a log may hold hours
 MOST_OF_THEM = 0.8  # of the samples: "stays" may blink once in five
 HALF_OF_THEM = 0.5  # of the samples with idle Ps and a queue, which an awake scheduler shows in none
 
@@ -47,7 +48,7 @@ def sched_health(documents: Documents) -> SchedHealth | None:
 
 
 def add_up(trace: Trace) -> SchedHealth | None:
-    """What the samples of the last process in ``trace`` add up to."""
+    """What the recent samples of the last process in ``trace`` add up to."""
     samples = _last_process(trace.samples)
     if not samples:
         return None
@@ -70,9 +71,9 @@ def add_up(trace: Trace) -> SchedHealth | None:
 
 
 def _last_process(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples since the times fell last, without the one at 0 ms."""
+    """The RECENT samples since the times fell last, without the one at 0 ms."""
     begins = [at for at in range(1, len(samples)) if samples[at].at_ms < samples[at - 1].at_ms]
-    return [sample for sample in samples[begins[-1] if begins else 0 :] if sample.at_ms > 0]
+    return [sample for sample in samples[begins[-1] if begins else 0 :] if sample.at_ms > 0][-RECENT:]
 
 
 def _outside(sample: Sample) -> int:
