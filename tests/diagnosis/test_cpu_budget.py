@@ -60,6 +60,7 @@ def test_delays():
     seen = budget(metrics(latencies(900, 100)))
     assert seen.delays() == ["P99 of the wait for a P is 106.7 ms, 5 ms is long."]
     assert budget(metrics(latencies(80, 19))).delay_s is None, "99 waits are too few"
+    assert budget(metrics(latencies(80, 20))).delay_s is not None
     assert budget(metrics(latencies(1980, 120), latencies(1000, 100))).delays() != [], "20 of 1000 since then"
     assert budget(metrics(latencies(2000, 100), latencies(1000, 100))).delays() == []
 
@@ -70,6 +71,7 @@ def test_delays():
         ((100, 10), (120, 15), ["The quota throttled 5 of 20 periods (25%), for 1.50 s together."]),
         ((100, 10), (120, 14), []),
         ((100, 10), (109, 19), []),  # less than a second
+        ((100, 10), (110, 15), ["The quota throttled 5 of 10 periods (50%), for 1.50 s together."]),
         ((0, 0), (0, 0), []),
     ],
 )

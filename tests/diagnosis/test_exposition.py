@@ -73,6 +73,13 @@ def test_what_the_client_library_writes(write):
     assert page.values("done_total", route="/b") == []
 
 
+def test_only_what_go_says():
+    page = exposition.parse_go(f'app_total{{broken\n{GO}go_of_the_app{{a="\\ngo_"}} 5\n')
+    assert set(page.samples) == {*parse(GO).samples, "go_of_the_app"}
+    whole = exposition.parse_go("# TYPE go_x gauge\ngo_x 1\n# TYPE y gauge\ny 1\n# EOF\n")
+    assert set(whole.samples) == {"go_x", "y"}, "OpenMetrics is read as a whole"
+
+
 SOME = Histogram((0.001, 0.01, 0.1, math.inf), (0, 90, 99, 100))
 
 

@@ -35,7 +35,7 @@ def test_what_recordings_add_up_to(name, share, assists, gogc):
 
 def test_what_lines_add_up_to():
     added = seen(cycles(11, 0.5, pause_ms=0.4, mark_ms=7, assist_ms=10, background_ms=30, end=90, procs=2))
-    assert (added.count, added.procs, added.live_mib, added.goal_mib, added.overshoot_mib) == (11, 2, 40, 80, 10)
+    assert (added.count, added.procs, added.live_mib, added.goal_mib) == (11, 2, 40, 80)
     assert added.cpu_share == pytest.approx(10 * 40 / (5000 * 2))
     assert added.assist_share == pytest.approx(10 * 10 / (5000 * 2))
     assert (added.interval_s, added.effective_gogc, added.longest_mark_ms) == (0.5, 100, 7)
@@ -48,7 +48,8 @@ def test_only_the_last_process_counts():
 
 
 def test_the_goal_of_a_small_heap_tells_nothing():
-    assert seen(cycles(live=4, goal=5)).effective_gogc is None
+    assert seen(cycles(live=9, goal=10)).effective_gogc is None
+    assert seen(cycles(live=10, goal=12)).effective_gogc == 20
 
 
 def spread(intervals, live=40, then=40):
@@ -63,6 +64,7 @@ def test_a_collapse_of_the_interval():
     assert seen(spread([14.7] * 5 + [8.2] * 5)).collapse == pytest.approx(0.558, abs=0.001)
     assert seen(spread([14.7] * 40 + [8.2] * 10)).collapse == pytest.approx(0.558, abs=0.001), "hours before it"
     assert seen(spread([0.2] * 5000 + [0.1] * 600)).collapse == pytest.approx(0.5, abs=0.01)
+    assert seen(spread([14.7] * 4 + [8.2] * 4)).collapse == pytest.approx(0.558, abs=0.001)
     assert seen(spread([14.7] * 3 + [8.2] * 3)).collapse is None, "a burst is no trend"
     assert seen(spread([14.7] * 5 + [8.2] * 5, then=60)).collapse is None, "more lives now, that explains it"
     assert seen(spread([0.0] * 10)).collapse is None
@@ -91,6 +93,8 @@ def test_p99(values, worst):
         ([1.0, 1.2] * 4 + [11.0], False),  # too few to compare with
         ([0.1, 0.2] * 10 + [9.0], False),  # nobody notices
         ([10.0, 16.0] * 10 + [18.0], False),  # all of them are like that
+        ([0.0, 10.0] * 10 + [21.0], True),  # mean 5, sigma 5: 3.2 of it above
+        ([0.0, 10.0] * 10 + [19.0], False),  # 2.8 of it
         ([], False),
     ],
 )

@@ -96,6 +96,13 @@ def test_intervals_are_of_one_process_without_gaps(numbered, intervals):
     assert parse(lines(*numbered)).intervals_s() == intervals
 
 
+def test_only_the_last_cycles():
+    text = lines((1, 1.0), (2, 2.0), (3, 3.0))
+    assert [cycle.number for cycle in parse(f"{text}\nand done", last=2).cycles] == [2, 3]
+    assert parse(text, last=9) == parse(text)
+    assert parse("", last=2).cycles == ()
+
+
 def test_a_cut_line_is_counted():
     trace = parse(f"{GO_1_19}\n{GO_1_19[:60]}")
     assert (len(trace.cycles), trace.unread) == (1, 1)

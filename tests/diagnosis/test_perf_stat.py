@@ -126,6 +126,10 @@ def test_bare_names(event, name):
     assert bare(event) == name
 
 
+def test_what_only_looks_split_is_not_joined():
+    assert only(",0.,:,A,0,0").value == 0
+
+
 def test_another_separator():
     assert parse("2000;;cycles;1000;100.00;;", separator=";").total("cycles") == 2000
 

@@ -137,6 +137,17 @@ def test_a_limit_that_fights_gogc():
     assert agrees is None
 
 
+@pytest.mark.parametrize(
+    ("goal", "limit_mib", "fights"),
+    [(120, 130, True), (121, 130, False), (120, 150, True), (120, 151, False)],
+)
+def test_a_limit_fights_when_it_halves_what_gogc_asks(goal, limit_mib, fights):
+    """80 MiB live: GOGC=100 asks for 160, half of what it lets the heap grow by ends at 120."""
+    page = metrics(f"go_gc_gogc_percent 100\ngo_gc_gomemlimit_bytes {limit_mib * MIB}\n")
+    finding = judge("gc_threshold_drift", trace(cycles(20, 1, live=80, goal=goal)), page)
+    assert bool(finding) == fights
+
+
 def test_an_interval_that_collapses():
     text = cycles(10, 14.7) + "".join(cycle(number, 147 + (number - 10) * 8.2) for number in range(11, 21))
     finding = judge("gc_threshold_drift", trace(text))
@@ -148,6 +159,8 @@ def test_an_interval_that_collapses():
     finding = judge("gc_threshold_drift", trace(text), recent)
     assert (finding.confidence, finding.because[-1]) == (TWO_AGREE, "A config changed a1 to b2 90 s before.")
     assert judge("gc_threshold_drift", trace(CHEAP), recent) is None, "a change alone is no cause"
+    less = cycles(10, 10) + "".join(cycle(number, 100 + (number - 10) * 6.2) for number in range(11, 21))
+    assert judge("gc_threshold_drift", trace(less)) is None, "62%"
 
 
 # --- large objects ----------------------------------------------------------------------------------------------------
@@ -193,6 +206,12 @@ def test_large_is_above_32_kib(mean, found):
     assert bool(judge("gc_large_objects", evidence)) == found
 
 
+@pytest.mark.parametrize(("share", "found"), [(49, False), (50, True)])
+def test_large_objects_have_to_be_most_of_the_bytes(share, found):
+    evidence = profiles(allocs=allocs_profile((LARGE, 10, share << 20), (SMALL, 1 << 20, (100 - share) << 20)))
+    assert bool(judge("gc_large_objects", evidence)) == found
+
+
 def by_size(large):
     ends = (("64.99999999999999", 10), ("27264.999999999996", 90), ("+Inf", 90 + large))
     return histogram("go_gc_heap_allocs_by_size_bytes", *ends)
@@ -222,7 +241,7 @@ def test_cpu_time_for_finalizers(stack):
     ]
     assert (finding.confidence, finding.site.line) == (TWO_AGREE, 7)
     assert judge("gc_finalizers", evidence, trace(cycles(20, mark_ms=9))).confidence == ALONE
-    assert judge("gc_finalizers", profiles(cpu=cpu_profile((stack, 1), (SMALL, 99)))) is None
+    assert judge("gc_finalizers", profiles(cpu=cpu_profile((stack, 19), (SMALL, 981)))) is None
 
 
 def queued(count, done, kind="finalizers"):
@@ -274,7 +293,9 @@ def test_assists_by_the_profile():
     assert finding.because[0].startswith("payments: gcAssistAlloc has 10% of the CPU profile")
     assert finding.because[1].startswith("gcBgMarkWorker has 30% of the CPU profile")
     assert finding.confidence == TWO_AGREE
-    assert judge("gc_mark_starvation", profiles(cpu=cpu_profile((ASSIST, 9), (WORKER, 29), (SMALL, 62)))) is None
+    fewer = judge("gc_mark_starvation", profiles(cpu=cpu_profile((ASSIST, 10), (WORKER, 29), (SMALL, 61))))
+    assert (fewer.confidence, len(fewer.because)) == (ALONE, 1)
+    assert judge("gc_mark_starvation", profiles(cpu=cpu_profile((ASSIST, 9), (WORKER, 30), (SMALL, 61)))) is None
 
 
 def held(*waiting):
@@ -289,4 +310,4 @@ def held(*waiting):
 def test_goroutines_that_wait_for_marking():
     finding = judge("gc_mark_starvation", trace(ASSISTED, held(0, 2, 1, 0)))
     assert finding.because[1] == "In 2 of 4 samples goroutines wait for marking, 2 at most."
-    assert judge("gc_mark_starvation", trace(schedtrace=held(0, 2, 0, 0))) is None
+    assert judge("gc_mark_starvation", trace(schedtrace=held(0, 2, 1, 0, 0))) is None

@@ -148,6 +148,8 @@ def test_a_group_at_its_limit():
     assert finding.confidence == TWO_AGREE
     assert finding.advice[0].startswith("Set GOMEMLIMIT=90MiB (")
     assert judge("host_memory_pressure", host(4, **full)) is None, "page cache fills every limit"
+    nearly = full | {"cgroup__memory_dot_current": str(89 * MIB)}
+    assert judge("host_memory_pressure", held(events(), events(high=3), **nearly)).confidence == ALONE
     half = full | {"cgroup__memory_dot_current": str(50 * MIB)}
     finding = judge("host_memory_pressure", held(events(), events(high=3), **half))
     assert (finding.confidence, list(finding.against)) == (ALONE, ["The control group uses only 50% of its 100 MiB."])
@@ -183,7 +185,8 @@ def test_pages_read_back(faults, found):
     ("share", "instructions", "confidence"),
     [
         (0.19, 0.5e9, None),
-        (0.2, 0.5e9, TWO_AGREE),
+        (0.2, 0.99e9, TWO_AGREE),
+        (0.2, 1e9, None),
         (0.2, 2e9, None),
         (0.24, 2e9, None),
         (0.25, 2e9, ALONE),
@@ -205,6 +208,8 @@ def test_what_a_miss_says():
     ]
     assert (finding.cause, finding.family, finding.confidence) == ("host.cache-misses", "host", THREE_AGREE)
     assert finding.advice[0].startswith("Bind the process to one of its 2 NUMA nodes")
+    near = judge("host_cache_misses", perf(**counts | {"node_load_misses": 9.4, "node_loads": 94.5}))
+    assert len(near.because) == 2, "9 of 94 loads"
     busy = judge("host_cache_misses", perf(**FINE | {"LLC_load_misses": 3e5}))
     assert list(busy.against) == ["The CPU still retires 2.00 instructions a cycle."]
 
@@ -244,10 +249,17 @@ def test_small_pages_and_many_mappings_agree():
         "2% of 1000 MiB of anonymous memory are in huge pages, which are switched off for it.",
     ]
     assert finding.confidence == TWO_AGREE
-    for rest in (rollup(1000, 100), rollup(255, 0)):
-        assert judge("host_tlb_misses", counts, host(4, smaps_rollup=rest)).confidence == ALONE
-    maps = "00-10 rw-p 0 0 0\n" * 10_000
-    assert judge("host_tlb_misses", counts, host(4, maps=maps)).because[1] == "The address space has 10000 mappings."
+    for rest, confidence in (
+        (rollup(1000, 100), ALONE),
+        (rollup(1000, 99), TWO_AGREE),
+        (rollup(255, 0), ALONE),
+        (rollup(256, 0), TWO_AGREE),
+    ):
+        assert judge("host_tlb_misses", counts, host(4, smaps_rollup=rest)).confidence == confidence
+    maps = "00-10 rw-p 0 0 0\n"
+    many = judge("host_tlb_misses", counts, host(4, maps=maps * 10_000))
+    assert many.because[1] == "The address space has 10000 mappings."
+    assert judge("host_tlb_misses", counts, host(4, maps=maps * 9_999)).confidence == ALONE
 
 
 # --- front end --------------------------------------------------------------------------------------------------------
@@ -288,6 +300,8 @@ def test_stalls_and_instruction_misses():
     counts = WAITS | {"stalled_cycles_frontend": 3e8, "iTLB_load_misses": 2e6}
     finding = judge("host_front_end", perf(**counts))
     assert (finding.confidence, len(finding.because)) == (THREE_AGREE, 3)
+    assert judge("host_front_end", perf(**WAITS | {"stalled_cycles_frontend": 2.9e8, "iTLB_load_misses": 1e6})) is None
+    assert judge("host_front_end", perf(**WAITS | {"iTLB_load_misses": 1.1e6})).confidence == TWO_AGREE
 
 
 # --- affinity ---------------------------------------------------------------------------------------------------------

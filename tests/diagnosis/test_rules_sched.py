@@ -119,13 +119,15 @@ def test_how_many_threads_outside_are_many(threads, found):
     assert bool(judge("sched_blocked_threads", trace(schedtrace=text))) == found
 
 
-@pytest.mark.parametrize(("kinds", "found"), [("uuuii", True), ("uuiii", False), ("uu", False), ("sssss", False)])
+@pytest.mark.parametrize(
+    ("kinds", "found"), [("uuuiii", True), ("uuuiiii", False), ("uuiii", False), ("uu", False), ("sssss", False)]
+)
 def test_idle_ps_beside_a_queue(kinds, found):
     finding = judge("sched_blocked_threads", mixed(*kinds), SLOW)
     assert bool(finding) == found
     if finding:
         assert finding.because[0] == (
-            "payments: In 3 of 5 samples a P is idle while goroutines queue, 3 at most: a wake-up was lost, or what"
+            "payments: In 3 of 6 samples a P is idle while goroutines queue, 3 at most: a wake-up was lost, or what"
             " should wake it is blocked."
         )
         assert finding.confidence == TWO_AGREE

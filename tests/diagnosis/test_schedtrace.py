@@ -90,6 +90,13 @@ def test_a_restart_is_no_neighbour():
     assert [(one.at_ms, other.at_ms) for one, other in parse(text).neighbours()] == [(100, 200), (0, 100)]
 
 
+def test_only_the_last_samples():
+    assert parse(BLOCKED, last=2).samples == parse(BLOCKED).samples[-2:]
+    assert parse(f"prefix {GO_1_25}\nother\nprefix {GO_1_20}", last=1).samples == parse(GO_1_20).samples
+    assert parse(BLOCKED, last=9) == parse(BLOCKED)
+    assert parse("", last=2).samples == ()
+
+
 def test_no_line_is_no_error():
     assert parse("the SCHEDULE is full\n") == schedtrace.Trace(())
 

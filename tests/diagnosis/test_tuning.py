@@ -18,6 +18,8 @@ DELAYS = st.none() | st.floats(0, 1)
     [
         ({"cpus": 8}, 8),
         ({"cpus": 8, "iowait": 0.25}, 6),
+        ({"cpus": 8, "iowait": 0.3}, 6),  # 5.6
+        ({"cpus": 20, "iowait": 0.95}, 6),
         ({"cpus": 8, "iowait": 0.45}, 4),  # 4.4, and above 40% it is rounded down
         ({"cpus": 8, "iowait": 0.95}, 2),  # not more than 70% counts: 2.4
         ({"cpus": 8, "delay_s": 0.005}, 8),

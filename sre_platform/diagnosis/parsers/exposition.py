@@ -102,17 +102,28 @@ class Page:
         return [sample for sample in self.samples.get(name, ()) if wanted <= dict(sample.labels).items()]
 
 
-def parse(text: str) -> Page:
-    """The page in ``text``. Raises Malformed when it is none, or longer than TEXT_LIMIT or LINE_LIMIT allow."""
+def parse(text: str, prefix: str = "") -> Page:
+    """The page in ``text``; of the Prometheus format only the lines that begin with ``prefix``, which is quick.
+
+    Raises Malformed when what is read is no such page, or longer than TEXT_LIMIT or LINE_LIMIT allow.
+    """
     if len(text) > TEXT_LIMIT:
         raise Malformed(f"This page has {len(text)} characters, more than {TEXT_LIMIT}.")
     if (longest := max(map(len, text.split("\n")))) > LINE_LIMIT:
         raise Malformed(f"This page has a line of {longest} characters, more than {LINE_LIMIT}.")
-    samples = parse_openmetrics(text) if text.rstrip("\n").endswith("\n# EOF") else parse_prometheus(text)
+    if text.rstrip("\n").endswith("\n# EOF"):
+        samples = parse_openmetrics(text)
+    else:
+        samples = parse_prometheus("\n".join(line for line in text.split("\n") if line.startswith(prefix)))
     grouped: dict[str, list[Sample]] = {}
     for sample in samples:
         grouped.setdefault(sample.name, []).append(sample)
     return Page({name: tuple(series) for name, series in grouped.items()})
+
+
+def parse_go(text: str) -> Page:
+    """What Go's client says of the runtime. Raises Malformed."""
+    return parse(text, prefix="go_")
 
 
 def _bound(text: str) -> float | None:

@@ -90,8 +90,8 @@ class Trace:
                 yield earlier, later
 
 
-def parse(text: str) -> Trace:
-    """The collections that ``text``, a log, tells of; none when there was none.
+def parse(text: str, last: int | None = None) -> Trace:
+    """The collections that ``text``, a log, tells of, or only so many of its ``last``; none when there was none.
 
     Raises Malformed when the text is longer than TEXT_LIMIT, or when it has trace lines and none can be understood.
     """
@@ -99,7 +99,8 @@ def parse(text: str) -> Trace:
         raise Malformed(f"This log has {len(text)} characters, more than {TEXT_LIMIT}: give a shorter piece of it.")
     cycles: list[Cycle] = []
     unread = 0
-    for line in _trace_lines(text):
+    lines = [*_trace_lines(text)]
+    for line in lines[-last:] if last else lines:
         if found := _LINE.search(line):
             cycles.append(_cycle(found.groups(default="")))
         else:

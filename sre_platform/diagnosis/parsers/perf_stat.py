@@ -130,7 +130,8 @@ def _read(fields: Sequence[str], at: int, end: int, problem: str) -> Counter:
     running = decimal(f"{fields[end + 1]}.{decimals}" if decimals else fields[end + 1])
     before = list(fields[:at])
     unit, value = fields[at + 1], fields[at]
-    if has_comma and unit and before and not problem:  # what has a unit is printed with decimals
+    is_split = value.isdecimal() and bool(before) and whole(before[-1]) is not None
+    if has_comma and unit and is_split:  # what has a unit is printed with decimals
         value = f"{before.pop()}.{value}"
     rest = list(fields[end + 2 :])
     if has_comma:

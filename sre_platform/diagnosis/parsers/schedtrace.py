@@ -110,8 +110,8 @@ class Trace:
         return ((one, other) for one, other in pairwise(self.samples) if other.at_ms > one.at_ms)
 
 
-def parse(text: str) -> Trace:
-    """The samples that ``text``, a log, tells of; none when there is no SCHED line.
+def parse(text: str, last: int | None = None) -> Trace:
+    """The samples that ``text``, a log, tells of, or only so many of its ``last``; none when there is no SCHED line.
 
     Raises Malformed when the text is longer than TEXT_LIMIT, or when it has SCHED lines and none can be understood.
     """
@@ -119,7 +119,7 @@ def parse(text: str) -> Trace:
         raise Malformed(f"This log has {len(text)} characters, more than {TEXT_LIMIT}: give a shorter piece of it.")
     samples: list[Sample] = []
     unread = 0
-    for header, details in _blocks(text):
+    for header, details in _blocks(text[_begin(text, last) :] if last else text):
         sample = _sample(header, details)
         if sample:
             samples.append(sample)
@@ -127,6 +127,14 @@ def parse(text: str) -> Trace:
     if unread and not samples:
         raise Malformed(f"None of the {unread} SCHED lines has a form that is known from Go 1.11 to 1.27.")
     return Trace(tuple(samples), unread)
+
+
+def _begin(text: str, last: int) -> int:
+    """Where the line of the ``last`` SCHED but so many begins; 0 when there are fewer."""
+    at = len(text)
+    for _ in range(last):
+        at = max(0, text.rfind("SCHED ", 0, at))
+    return text.rfind("\n", 0, at) + 1
 
 
 def _blocks(text: str) -> Iterator[tuple[str, list[str]]]:

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from math import ceil
 
-from sre_platform.diagnosis.parsers import cgroup, exposition, gctrace, proc, schedtrace
+from sre_platform.diagnosis.parsers import cgroup, exposition, proc
 from sre_platform.diagnosis.parsers.cgroup import CpuStat
 from sre_platform.diagnosis.parsers.exposition import Page
 from sre_platform.diagnosis.parsers.numbers import whole
 from sre_platform.diagnosis.rca.documents import Documents, Looks
+from sre_platform.diagnosis.rca.gc_health import recent_cycles
+from sre_platform.diagnosis.rca.sched_health import recent_samples
 from sre_platform.diagnosis.rca.tuning import LONG_DELAY_S, gomaxprocs
 
 FOLLOWS_QUOTA = (1, 25)  # Go 1.25 release notes: GOMAXPROCS considers the cgroup's CPU limit, and follows its changes
@@ -70,7 +72,7 @@ class CpuBudget:
 
 def cpu_budget(documents: Documents) -> CpuBudget:
     """What ``host``, ``go_trace`` and ``go_runtime`` say of it."""
-    pages = documents.looks("go_runtime", "metrics", "earlier", exposition.parse)
+    pages = documents.looks("go_runtime", "metrics", "earlier", exposition.parse_go)
     quota = documents.text("host", "cgroup/cpu.max", cgroup.cpu_max)
     times = documents.looks("host", "proc_stat", "earlier/proc_stat", proc.cpu_times)
     throttling = documents.looks("host", "cgroup/cpu.stat", "earlier/cgroup/cpu.stat", cgroup.cpu_stat)
@@ -104,13 +106,13 @@ def _cpus(documents: Documents) -> int | None:
 
 def _procs(documents: Documents, pages: Looks[Page] | None) -> int | None:
     """GOMAXPROCS by the scheduler's last line, the page or the collector's last line."""
-    scheduler = documents.text("go_trace", "schedtrace", schedtrace.parse)
+    scheduler = documents.text("go_trace", "schedtrace", recent_samples)
     if scheduler and scheduler.samples:
         return scheduler.samples[-1].gomaxprocs
     shown = pages.now.value("go_sched_gomaxprocs_threads") if pages else None
     if shown is not None:
         return int(shown) if shown < 1e6 else None
-    collector = documents.text("go_trace", "gctrace", gctrace.parse)
+    collector = documents.text("go_trace", "gctrace", recent_cycles)
     return collector.cycles[-1].procs if collector and collector.cycles else None
 
 

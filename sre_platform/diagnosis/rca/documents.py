@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sre_platform.diagnosis.domain import Evidence
 from sre_platform.kernel.errors import Malformed, Unknown
@@ -21,11 +21,15 @@ class Looks(Generic[Value]):
 
 
 class Documents:
-    """The evidence about one service. What was not collected is None; what is malformed too, and told in ``unread``."""
+    """The evidence about one service, each document parsed once by each parser.
+
+    What was not collected is None; what is malformed too, and told in ``unread``.
+    """
 
     def __init__(self, evidence: Mapping[str, Evidence]) -> None:
         self._evidence = {name: seen for name, seen in evidence.items() if not seen.missing}
         self.unread: list[str] = []
+        self._parsed_before: dict[tuple[str, str, object], Any] = {}
 
     def text(self, collector: str, name: str, parse: Callable[[str], Value]) -> Value | None:
         """The text ``name`` of ``collector``, parsed."""
@@ -51,6 +55,13 @@ class Documents:
         return float(value) if 0 < value < MOST else None
 
     def _parsed(self, collector: str, name: str, parse: Callable[[Raw], Value], document: Raw | None) -> Value | None:
+        key = (collector, name, parse)
+        if key not in self._parsed_before:
+            self._parsed_before[key] = self._parse(collector, name, parse, document)
+        found: Value | None = self._parsed_before[key]
+        return found
+
+    def _parse(self, collector: str, name: str, parse: Callable[[Raw], Value], document: Raw | None) -> Value | None:
         try:
             return None if document is None else parse(document)
         except (Malformed, Unknown) as error:

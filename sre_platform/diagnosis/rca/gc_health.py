@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, pstdev
 
-from sre_platform.diagnosis.parsers import cgroup, exposition, gctrace
+from sre_platform.diagnosis.parsers import exposition, gctrace
 from sre_platform.diagnosis.parsers.exposition import Page
 from sre_platform.diagnosis.parsers.gctrace import Cycle, Trace
 from sre_platform.diagnosis.rca.documents import Documents, Looks
-from sre_platform.diagnosis.rca.tuning import GC_SHARE_WANTED, LEAST_GOGC, MIB, Setting, gogc, gomemlimit
+from sre_platform.diagnosis.rca.memory_budget import memory_limit
+from sre_platform.diagnosis.rca.tuning import GC_SHARE_WANTED, LEAST_GOGC, MIB, Setting, gogc
 
 PAUSE_P99_MS = 20.0  # the field's rule: above it users notice
 JITTER_SIGMA = 3.0  # the field's rule: a pause beyond it is unhealthy,
@@ -23,6 +24,7 @@ LATER_SHARE = 0.6  # of the interval before: 14.7 s that became 8.2 s was the fi
 STEADY_HEAP = 1.2  # a live heap that grew by less than this explains no shorter interval (GOGC keeps them in step)
 EACH_HALF = 4  # intervals on each side of the comparison, so that a burst is no trend
 RECENT_S = 60.0  # of the trace that are judged: the incident, not the morning before it
+MOST_CYCLES = 2000  # that are read: a minute of the busiest collector, hours of others to compare with
 LEAST_RECENT = JITTER_SAMPLES + 1  # cycles that are judged where collections are rarer than that
 
 
@@ -40,7 +42,6 @@ class Cycles:
     longest_mark_ms: float
     live_mib: int
     goal_mib: int
-    overshoot_mib: int
     cpu_share: float | None
     assist_share: float | None
     interval_s: float | None
@@ -50,11 +51,11 @@ class Cycles:
 
 @dataclass(frozen=True)
 class GcHealth:
-    """The trace and the metrics page, as far as there are any. What neither tells is None."""
+    """The trace, the metrics page and the GOMEMLIMIT that fits, as far as there are any. What none tells is None."""
 
     cycles: Cycles | None
     pages: Looks[Page] | None
-    memory_max_bytes: int | None
+    limit: Setting | None
 
     @property
     def cpu_share(self) -> float | None:
@@ -104,16 +105,16 @@ class GcHealth:
 
     def advice(self) -> list[str]:
         """GOGC and GOMEMLIMIT with their arithmetic, as far as the evidence allows."""
-        limit = gomemlimit(self.memory_max_bytes) if self.memory_max_bytes else None
-        settings = [self._gogc(limit), limit if limit and limit.value != self.memory_limit_bytes else None]
+        limit = None if self.limit and self.limit.value == self.memory_limit_bytes else self.limit
+        settings = [self._gogc(), limit]
         return [f"Set {setting}." for setting in settings if setting]
 
-    def _gogc(self, limit: Setting | None) -> Setting | None:
+    def _gogc(self) -> Setting | None:
         share, cycles = self.cpu_share, self.cycles
         now = (cycles.effective_gogc if cycles else None) or self.configured_gogc
         if cycles is None or now is None or share is None or share <= GC_SHARE_WANTED:
             return None
-        return gogc(cycles.live_mib * MIB, now, share, limit.value if limit else None)
+        return gogc(cycles.live_mib * MIB, now, share, self.limit.value if self.limit else None)
 
     def _long_pauses(self) -> Iterator[str]:
         pauses = self.cycles.pauses_ms if self.cycles else ()
@@ -142,12 +143,17 @@ class GcHealth:
 
 def gc_health(documents: Documents) -> GcHealth:
     """What ``go_trace``, ``go_runtime`` and the memory limit of ``host`` say."""
-    trace = documents.text("go_trace", "gctrace", gctrace.parse)
+    trace = documents.text("go_trace", "gctrace", recent_cycles)
     return GcHealth(
         cycles=add_up(trace) if trace else None,
-        pages=documents.looks("go_runtime", "metrics", "earlier", exposition.parse),
-        memory_max_bytes=documents.text("host", "cgroup/memory.max", cgroup.memory_bytes),
+        pages=documents.looks("go_runtime", "metrics", "earlier", exposition.parse_go),
+        limit=memory_limit(documents),
     )
+
+
+def recent_cycles(text: str) -> Trace:
+    """The end of a trace. Raises Malformed."""
+    return gctrace.parse(text, last=MOST_CYCLES)
 
 
 def rise(pages: Looks[Page] | None, name: str) -> float | None:
@@ -181,7 +187,6 @@ def _summed(cycles: Sequence[Cycle], collapse: float | None) -> Cycles:
         longest_mark_ms=max(cycle.mark_ms for cycle in cycles),
         live_mib=last.heap_live_mib,
         goal_mib=last.heap_goal_mib,
-        overshoot_mib=max(cycle.heap_end_mib - cycle.heap_goal_mib for cycle in cycles),
         cpu_share=sum(cycle.taken_cpu_ms for cycle in finished) / elapsed_ms if elapsed_ms > 0 else None,
         assist_share=sum(cycle.assist_cpu_ms for cycle in finished) / elapsed_ms if elapsed_ms > 0 else None,
         interval_s=median(_intervals(cycles)) if pairs else None,

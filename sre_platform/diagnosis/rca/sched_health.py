@@ -43,8 +43,13 @@ class SchedHealth:
 
 def sched_health(documents: Documents) -> SchedHealth | None:
     """What the schedtrace of ``go_trace`` says; None when there is none, or nothing but its first sample."""
-    trace = documents.text("go_trace", "schedtrace", schedtrace.parse)
+    trace = documents.text("go_trace", "schedtrace", recent_samples)
     return add_up(trace) if trace else None
+
+
+def recent_samples(text: str) -> Trace:
+    """The end of a trace, with the sample before it, from which the first interval counts. Raises Malformed."""
+    return schedtrace.parse(text, last=RECENT + 1)
 
 
 def add_up(trace: Trace) -> SchedHealth | None:

@@ -40,7 +40,7 @@ class GcFinalizers:
             service,
             "profile",
             signs,
-            effects=[*health.effects(), *_long_marks(health)] if signs else [],
+            effects=[*health.effects(), *_long_marks(health)],
             site=site,
             against=[*health.calm(), *documents.unread],
             would_decide=["GODEBUG=checkfinalizers=1 (Go 1.25) tells what is queued and never runs."],

@@ -39,7 +39,7 @@ class GcLargeObjects:
             service,
             "profile",
             signs,
-            effects=health.effects() if signs else [],
+            effects=health.effects(),
             site=site,
             against=[*health.calm(), *documents.unread],
             would_decide=["go tool pprof -sample_index=alloc_space of two allocs profiles shows the lines."],

@@ -1,12 +1,12 @@
 from collections.abc import Iterator, Mapping
 
 from sre_platform.diagnosis.domain import Evidence, Finding
-from sre_platform.diagnosis.parsers import schedtrace
 from sre_platform.diagnosis.parsers.profile import parse
 from sre_platform.diagnosis.rca.cpu_budget import CpuBudget, cpu_budget
 from sre_platform.diagnosis.rca.documents import Documents
 from sre_platform.diagnosis.rca.gc_health import GcHealth, gc_health
 from sre_platform.diagnosis.rca.profile_share import Share, cpu_share
+from sre_platform.diagnosis.rca.sched_health import recent_samples
 from sre_platform.diagnosis.rca.weighing import weighed
 
 ASSIST_SHARE = 0.1  # of all CPU time; recorded: steady 0.06%, finalizers 3%, large objects 7%, one P and a big heap 20%
@@ -73,7 +73,7 @@ def _profiled(documents: Documents, calls: frozenset[str]) -> Share | None:
 
 def _held_up(documents: Documents) -> Iterator[str]:
     """Goroutines that scheddetail shows waiting for marking, in most of the samples."""
-    trace = documents.text("go_trace", "schedtrace", schedtrace.parse)
+    trace = documents.text("go_trace", "schedtrace", recent_samples)
     detailed = [sample for sample in trace.samples if sample.goroutines] if trace else []
     held = [sum(g.waitreason in ASSIST_WAITS and g.state == "waiting" for g in s.goroutines) for s in detailed]
     seen = sum(count > 0 for count in held)

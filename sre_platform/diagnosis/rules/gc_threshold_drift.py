@@ -28,7 +28,7 @@ class GcThresholdDrift:
             service,
             "runtime",
             signs,
-            effects=[*health.effects(), *_changes(evidence.get("recent_changes"))] if signs else [],
+            effects=[*health.effects(), *_changes(evidence.get("recent_changes"))],
             against=[*health.calm(), *documents.unread],
             would_decide=["Compare GOGC, GOMEMLIMIT and calls of debug.SetGCPercent with the release before."],
             advice=[*health.advice(), "Set GOGC and GOMEMLIMIT in one place only: the environment or the code."],

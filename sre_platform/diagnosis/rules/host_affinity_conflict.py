@@ -35,7 +35,7 @@ class HostAffinityConflict:
             service,
             "host",
             signs,
-            effects=gc_health(documents).pauses() if signs else [],
+            effects=gc_health(documents).pauses(),
             against=[*_narrow(budget), *documents.unread],
             would_decide=[
                 "Switches in /proc/PID/task/*/status tell of all threads, perf sched timehist of who moves where."

@@ -29,7 +29,7 @@ class HostCpuPressure:
             service,
             "host",
             signs,
-            effects=budget.delays() if signs else [],
+            effects=budget.delays(),
             against=documents.unread,
             would_decide=["pidstat or top on the host tells whether this process uses the CPU, or its neighbours do."],
             advice=["Raise the CPU request or quota, add replicas, or move neighbours away.", *budget.advice()],

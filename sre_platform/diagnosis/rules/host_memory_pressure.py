@@ -5,7 +5,8 @@ from sre_platform.diagnosis.parsers import cgroup, proc
 from sre_platform.diagnosis.parsers.cgroup import MemoryEvents
 from sre_platform.diagnosis.rca.documents import Documents
 from sre_platform.diagnosis.rca.host_health import stalled
-from sre_platform.diagnosis.rca.tuning import MIB, gomemlimit
+from sre_platform.diagnosis.rca.memory_budget import memory_limit
+from sre_platform.diagnosis.rca.tuning import MIB
 from sre_platform.diagnosis.rca.weighing import RECORDED, weighed
 
 SOME_SHARE = 0.1  # of the time some task waited for memory; ours: with enough of it the figure is 0
@@ -17,7 +18,8 @@ MAJOR_FAULTS_A_SECOND = 100.0  # pages read back from disk; ours: at 0.1 to 1 ms
 class HostMemoryPressure:
     """Memory is short: tasks wait for it, the control group is held at its limit, or the kernel kills for it.
 
-    Reads ``host`` (pressure/memory, cgroup/memory.*, stat). A kill between two looks needs no second sign.
+    Reads ``host`` (pressure/memory, cgroup/memory.*, stat) and, for the advice, ``go_runtime``. A kill between two
+    looks needs no second sign.
     """
 
     name = "host_memory_pressure"
@@ -31,7 +33,7 @@ class HostMemoryPressure:
             service,
             "host",
             signs,
-            effects=[*_near_limit(documents)] if signs else [],
+            effects=[*_near_limit(documents)],
             at_least=RECORDED if events and events.oom_kill else 0.0,
             against=[*_far_from_limit(documents), *documents.unread],
             would_decide=[
@@ -94,7 +96,6 @@ def _far_from_limit(documents: Documents) -> Iterator[str]:
 
 
 def _advice(documents: Documents) -> Iterator[str]:
-    most = documents.text("host", "cgroup/memory.max", cgroup.memory_bytes)
-    if most and (limit := gomemlimit(most)):
+    if limit := memory_limit(documents):
         yield f"Set {limit}, so that the collector works harder before the kernel kills."
     yield "Raise memory.max, or find what grows: a limit only makes a leak cost CPU first."

@@ -28,7 +28,7 @@ class SchedBlockedThreads:
             service,
             "runtime",
             signs,
-            effects=[*_grew(documents), *cpu_budget(documents).delays()] if signs else [],
+            effects=[*_grew(documents), *cpu_budget(documents).delays()],
             count=health.threads if health else None,
             against=documents.unread,
             would_decide=[

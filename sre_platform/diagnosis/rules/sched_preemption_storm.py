@@ -32,7 +32,7 @@ class SchedPreemptionStorm:
             service,
             "runtime",
             signs,
-            effects=[*_others_wait(health), *_taken_away(documents), *cpu_budget(documents).delays()] if signs else [],
+            effects=[*_others_wait(health), *_taken_away(documents), *cpu_budget(documents).delays()],
             against=documents.unread,
             would_decide=["An execution trace (/debug/pprof/trace?seconds=1) shows which goroutine it is, and why."],
             advice=[
@@ -55,7 +55,7 @@ def _storm(documents: Documents, health: SchedHealth | None) -> Iterator[str]:
 
 
 def _goroutines(documents: Documents) -> int | None:
-    page = documents.text("go_runtime", "metrics", exposition.parse)
+    page = documents.text("go_runtime", "metrics", exposition.parse_go)
     count = page.value("go_goroutines", "go_sched_goroutines_goroutines") if page else None
     return int(count) if count is not None and 0 < count < 1e9 else None
 
