@@ -5,6 +5,7 @@ import pytest
 from sre_platform.diagnosis.rca.weighing import ALONE, THREE_AGREE, TWO_AGREE
 from tests.diagnosis.runtime_scene import (
     cpu_stat,
+    cycles,
     host,
     judge,
     latencies,
@@ -170,6 +171,22 @@ def ticking(*rates, procs=2):
 def test_how_many_dispatches_are_a_storm(rates, goroutines, found):
     page = [metrics(f"go_goroutines {goroutines}\n")] if goroutines else []
     assert bool(judge("sched_preemption_storm", ticking(*rates), *page)) == found
+
+
+def test_the_sweeper_may_explain_it():
+    storm = ticking(*[200_000] * 4)  # every 0.1 s
+    often, seldom = cycles(20, 0.1), cycles(20, 0.11)
+    assert judge("sched_preemption_storm", trace(often, storm.texts["schedtrace"])) is None
+    finding = judge("sched_preemption_storm", trace(seldom, storm.texts["schedtrace"]))
+    assert list(finding.against) == []
+    assert judge("sched_preemption_storm", storm).against[0].startswith("How often garbage is collected is not known")
+    pages = [
+        "go_gc_duration_seconds_count 20\n",
+        "go_gc_duration_seconds_count 1\n",
+        "go_gc_duration_seconds_count 0\n",
+    ]
+    assert judge("sched_preemption_storm", storm, metrics(pages[0], pages[2], 2)) is None
+    assert judge("sched_preemption_storm", storm, metrics(pages[0], pages[1], 2)) is not None
 
 
 def test_ticks_that_begin_again_are_counted_on():

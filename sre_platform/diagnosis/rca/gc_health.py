@@ -65,6 +65,13 @@ class GcHealth:
         spent, whole = (rise(self.pages, f"go_cpu_classes_{part}_cpu_seconds_total") for part in ("gc_total", "total"))
         return spent / whole if spent is not None and whole else None
 
+    def interval_s(self, seconds_apart: float | None) -> float | None:
+        """Seconds between cycles, by the trace or else by how many the page counted in ``seconds_apart``."""
+        if self.cycles and self.cycles.interval_s is not None:
+            return self.cycles.interval_s
+        count = rise(self.pages, "go_gc_duration_seconds_count")
+        return seconds_apart / count if seconds_apart and count else None
+
     @property
     def goal_is_low(self) -> bool:
         """Whether the goals lie so close above the live heap that this alone explains many collections."""

@@ -21,7 +21,8 @@ class SchedHealth:
     ``starved`` are samples without an idle P and with a queue, ``unattended`` those with an idle P and a queue.
     ``queued`` is the median length of all queues together, ``outside`` the median of the threads that neither hold a P
     nor are parked: they are in system calls or in cgo. ``in_syscalls`` are goroutines, None without scheddetail.
-    ``dispatches_a_second`` has one number an interval, all Ps together; none where no ticks are printed.
+    ``dispatches_a_second`` has one number an interval, all Ps together; none where no ticks are printed. Intervals last
+    ``interval_s`` in the median, None when there is one sample only.
     """
 
     samples: int
@@ -35,6 +36,7 @@ class SchedHealth:
     in_syscalls: int | None
     goroutines: int | None
     dispatches_a_second: tuple[float, ...]
+    interval_s: float | None
 
     def stays(self, count: int, share: float = MOST_OF_THEM) -> bool:
         """Whether ``count`` samples are enough, and enough of all, to be a state and not a moment."""
@@ -59,6 +61,7 @@ def add_up(trace: Trace) -> SchedHealth | None:
         return None
     last = samples[-1]
     detailed = [sample for sample in samples if sample.goroutines]
+    intervals = [other.at_ms - one.at_ms for one, other in Trace(tuple(samples)).neighbours()]
     in_syscalls = [sum(g.state == "syscall" for g in sample.goroutines) for sample in detailed]
     return SchedHealth(
         samples=len(samples),
@@ -72,6 +75,7 @@ def add_up(trace: Trace) -> SchedHealth | None:
         in_syscalls=round(median(in_syscalls)) if in_syscalls else None,
         goroutines=detailed[-1].alive if detailed else None,
         dispatches_a_second=_dispatches(samples),
+        interval_s=median(intervals) / 1000 if intervals else None,
     )
 
 

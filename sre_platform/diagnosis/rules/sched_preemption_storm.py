@@ -4,6 +4,7 @@ from sre_platform.diagnosis.domain import Evidence, Finding
 from sre_platform.diagnosis.parsers import exposition, proc
 from sre_platform.diagnosis.rca.cpu_budget import cpu_budget
 from sre_platform.diagnosis.rca.documents import Documents
+from sre_platform.diagnosis.rca.gc_health import gc_health
 from sre_platform.diagnosis.rca.sched_health import ENOUGH_SAMPLES, MOST_OF_THEM, SchedHealth, sched_health
 from sre_platform.diagnosis.rca.weighing import weighed
 
@@ -15,17 +16,20 @@ INVOLUNTARY_A_SECOND = 1000.0  # of the main thread: the kernel takes the CPU aw
 
 
 class SchedPreemptionStorm:
-    """Goroutines are dispatched so often that they get nothing done between: they yield, or are preempted, in a loop.
+    """Goroutines are dispatched so often that they get nothing done: they yield, or are preempted, in a loop.
 
     Reads ``go_trace`` (schedtrace with ticks: Go 1.25, or scheddetail), ``go_runtime`` (goroutines, latencies) and
-    ``host`` (status). One burst is none: the collector's sweeper yields like that for a moment.
+    ``host`` (status). The collector's sweeper yields like that for a moment after each cycle: one burst is no storm,
+    and where every interval has a cycle nothing can be told.
     """
 
     name = "sched_preemption_storm"
 
     def judge(self, service: str, evidence: Mapping[str, Evidence]) -> Finding | None:
         documents = Documents(evidence)
-        health = sched_health(documents)
+        health, sweeps_every_s = sched_health(documents), _sweeps_every_s(documents)
+        if health and health.interval_s and sweeps_every_s is not None and sweeps_every_s <= health.interval_s:
+            return None
         signs = [*_storm(documents, health)]
         return weighed(
             "go.sched.preemption-storm",
@@ -33,13 +37,22 @@ class SchedPreemptionStorm:
             "runtime",
             signs,
             effects=[*_others_wait(health), *_taken_away(documents), *cpu_budget(documents).delays()],
-            against=documents.unread,
+            against=[*_no_collector(sweeps_every_s), *documents.unread],
             would_decide=["An execution trace (/debug/pprof/trace?seconds=1) shows which goroutine it is, and why."],
             advice=[
                 "Wait on a channel or sync.Cond instead of calling runtime.Gosched or spinning on an atomic in a loop.",
                 "Hand work over in batches: a channel operation for each small item costs a dispatch each.",
             ],
         )
+
+
+def _sweeps_every_s(documents: Documents) -> float | None:
+    return gc_health(documents).interval_s(documents.number("go_runtime", "seconds_apart"))
+
+
+def _no_collector(sweeps_every_s: float | None) -> Iterator[str]:
+    if sweeps_every_s is None:
+        yield "How often garbage is collected is not known: its sweeper may be what is dispatched."
 
 
 def _storm(documents: Documents, health: SchedHealth | None) -> Iterator[str]:
