@@ -155,6 +155,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 15.0,
         "options": {"expires": 10},
     },
+    "baselines": {
+        "task": "sre_platform.engine.tasks.take_baselines",
+        "schedule": 60.0,
+        "options": {"expires": 50},
+    },
     "prune": {"task": "sre_platform.engine.tasks.prune", "schedule": 3600.0, "options": {"expires": 600}},
 }
 

@@ -6,14 +6,16 @@ from django.templatetags.static import static
 from django.urls import path
 from django.views.generic import RedirectView
 
-from sre_platform.web import health, hooks, ledger, pages, stream
+from sre_platform.web import flame, health, hooks, ledger, pages, stream
 
 urlpatterns = [
     path("", pages.incidents, name="incidents"),
     path("incidents/<int:incident_id>/", pages.incident, name="incident"),
     path("incidents/<int:incident_id>/live", pages.incident_live, name="incident-live"),
     path("incidents/<int:incident_id>/stream", stream.incident, name="incident-stream"),
-    path("incidents/<int:incident_id>/evidence/<int:evidence_id>/<str:name>", pages.evidence, name="evidence"),
+    path("incidents/<int:incident_id>/evidence/<int:evidence_id>/flame/<str:name>", flame.flame, name="flame"),
+    path("incidents/<int:incident_id>/evidence/<int:evidence_id>/raw/<path:name>", flame.raw, name="raw"),
+    path("incidents/<int:incident_id>/evidence/<int:evidence_id>/<path:name>", pages.evidence, name="evidence"),
     path("incidents/<int:incident_id>/decision", pages.decision, name="decision"),
     path("ledger/", ledger.ledger, name="ledger"),
     path("ledger/<int:delivery_id>/", ledger.delivery, name="delivery"),

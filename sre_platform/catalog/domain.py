@@ -2,17 +2,57 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Annotated
 
-from sre_platform.playbook.schema import Criterion
+from pydantic import Field, model_validator
+
+from sre_platform.playbook.schema import Block, Criterion
+
+ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+MAX_REPLICAS = 1000
+MAX_PREFIX = 32  # words of an agentless command
+
+# The words of a command that is put before ``cat``. It is run as an argument list, never by a shell.
+Prefix = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=500)], ...], Field(max_length=MAX_PREFIX)]
+
+
+class PprofAuth(Block):
+    """How to be let in to /debug/pprof: the name of an environment variable, never the secret itself.
+
+    ``bearer_env`` names one that holds a token, ``basic_env`` one that holds ``user:password``. Exactly one of them.
+    """
+
+    bearer_env: str = Field("", pattern=ENVIRONMENT_NAME)
+    basic_env: str = Field("", pattern=ENVIRONMENT_NAME)
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "PprofAuth":
+        if bool(self.bearer_env) == bool(self.basic_env):
+            raise ValueError("name either bearer_env or basic_env")
+        return self
+
+
+class Replica(Block):
+    """One of several processes of a service. ``exec`` is the command by which files of its machine are read."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.:-]*[A-Za-z0-9])?$", max_length=100)
+    metrics_url: str = ""
+    pprof_url: str = ""
+    process: str = ""
+    pid: int = Field(0, ge=0)
+    exec: Prefix = ()
 
 
 @dataclass(frozen=True)
 class Target:
     """A service and the addresses through which it is seen (URLs) and handled (process, release folders).
 
-    An empty field means that this is not known, and whatever needs it says so instead of guessing.
+    An empty field means that this is not known, and whatever needs it says so instead of guessing. ``replica`` names
+    the replica that these addresses are of; it is empty for the service itself, which is its own only replica when
+    ``replicas`` is empty. ``repository`` is a local Git checkout and ``source_root`` the folder in it that holds this
+    service's code (all of it when empty).
     """
 
     service: str
@@ -24,6 +64,38 @@ class Target:
     releases_dir: str = ""
     depends_on: tuple[str, ...] = ()
     objectives: tuple[Criterion, ...] = ()
+    replica: str = ""
+    replicas: tuple[Replica, ...] = ()
+    pid: int = 0
+    exec: tuple[str, ...] = ()
+    pprof_auth: PprofAuth | None = None
+    repository: str = ""
+    source_root: str = ""
+    log_files: tuple[str, ...] = ()
+    baseline: bool = False
+
+    def at(self, replica: Replica) -> "Target":
+        """This service as it is seen at one of its replicas, and nowhere else."""
+        return replace(
+            self,
+            replica=replica.name,
+            replicas=(),
+            metrics_url=replica.metrics_url,
+            pprof_url=replica.pprof_url,
+            process=replica.process,
+            pid=replica.pid,
+            exec=replica.exec or self.exec,
+        )
+
+    @property
+    def pprof_env(self) -> tuple[str, str]:
+        """The environment variables that hold a bearer token and ``user:password`` for pprof; empty when not needed."""
+        return (self.pprof_auth.bearer_env, self.pprof_auth.basic_env) if self.pprof_auth else ("", "")
+
+    @property
+    def label(self) -> str:
+        """The service, and which replica of it if it has several, as it is said in sentences."""
+        return f"{self.service} ({self.replica})" if self.replica else self.service
 
 
 @dataclass(frozen=True)

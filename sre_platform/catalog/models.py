@@ -5,7 +5,7 @@ from django.db import models
 from pydantic import TypeAdapter
 from pydantic import ValidationError as BadShape
 
-from sre_platform.catalog import domain
+from sre_platform.catalog import domain, shapes
 from sre_platform.catalog.addresses import AddressField
 from sre_platform.playbook.schema import Criterion
 
@@ -27,6 +27,40 @@ class Service(models.Model):
     releases_dir = models.CharField(max_length=500, blank=True, help_text="The folder that holds one folder a release.")
     depends_on = models.JSONField(default=list, blank=True)
     objectives = models.JSONField(default=list, blank=True)
+    replicas = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[shapes.check_replicas],
+        help_text="Each with name and, as far as it has them, metrics_url, pprof_url, process, pid, exec.",
+    )
+    pid = models.PositiveIntegerField(default=0, blank=True, help_text="0: the process supervisor is asked.")
+    exec = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[shapes.check_prefix],
+        help_text='Runs cat on its machine: ["kubectl", "exec", "orders-1", "--"].',
+    )
+    pprof_auth = models.JSONField(
+        default=dict,
+        blank=True,
+        validators=[shapes.check_auth],
+        help_text='{"bearer_env": NAME} or {"basic_env": NAME}: a variable, not the secret.',
+    )
+    repository = models.CharField(
+        max_length=500, blank=True, validators=[shapes.check_absolute], help_text="A local Git checkout of its code."
+    )
+    source_root = models.CharField(
+        max_length=500,
+        blank=True,
+        validators=[shapes.check_inside],
+        help_text="The folder of the repository that holds this service's code.",
+    )
+    log_file = models.JSONField(
+        default=list, blank=True, validators=[shapes.check_paths], help_text="The path of its log, or a list of paths."
+    )
+    baseline = models.BooleanField(
+        default=False, help_text="Take one CPU and one heap profile of each release while all is well."
+    )
 
     class Meta:
         ordering = ["name"]
@@ -41,6 +75,8 @@ class Service(models.Model):
             _CRITERIA.validate_python(self.objectives)
         except BadShape as error:
             raise ValidationError({"objectives": str(error)}) from error
+        if self.source_root and not self.repository:
+            raise ValidationError({"source_root": "Must be a folder inside the repository, and there is none."})
 
     def as_value(self) -> domain.Target:
         """This row as the value that the stages work with."""
@@ -54,6 +90,14 @@ class Service(models.Model):
             releases_dir=self.releases_dir,
             depends_on=tuple(self.depends_on),
             objectives=_CRITERIA.validate_python(self.objectives),
+            replicas=shapes.replicas(self.replicas),
+            pid=self.pid,
+            exec=shapes.prefix(self.exec),
+            pprof_auth=shapes.auth(self.pprof_auth),
+            repository=self.repository,
+            source_root=self.source_root,
+            log_files=shapes.paths(self.log_file),
+            baseline=self.baseline,
         )
 
 

@@ -172,11 +172,15 @@ def _reason(error: Exception) -> str:
 
 
 def _session() -> requests.Session:
-    """This thread's session: connections are kept, nothing is taken from the environment, no cookie is."""
+    """This thread's session: connections are kept, no cookie is, and nothing but SRE_CA_BUNDLE is taken from outside.
+
+    That is a file of certificates to trust instead of the usual ones, for services behind an authority of their own.
+    """
     session: requests.Session | None = getattr(_local, "session", None)
     if session is None:
         session = _local.session = requests.Session()
         session.trust_env = False
+        session.verify = os.environ.get("SRE_CA_BUNDLE") or True
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         session.mount("http://", _Adapter())
         session.mount("https://", _Adapter())

@@ -16,6 +16,14 @@ def current(link: str) -> str:
         raise Unavailable(f"The release link cannot be read: {error}.") from error
 
 
+def running(link: str) -> str:
+    """As ``current``; the empty string when it cannot be told."""
+    try:
+        return current(link)
+    except Unavailable:
+        return ""
+
+
 def available(folder: str) -> list[str]:
     """The names of the releases in ``folder``, sorted."""
     try:

@@ -1,22 +1,35 @@
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
 
-from sre_platform.diagnosis.models import EvidenceRow, FindingRow
+from sre_platform.diagnosis.models import Baseline, EvidenceDocument, EvidenceRow, FindingRow, LookTurn
 from sre_platform.playbook.admin import ReadOnly
 
 
 @admin.register(EvidenceRow)
 class EvidenceRowAdmin(ReadOnly):
-    list_display = ["incident", "round", "service", "collector", "collected_at", "missing"]
+    list_display = ["incident", "round", "service", "replica", "collector", "collected_at", "missing"]
     list_filter = ["collector", "service"]
     list_select_related = ["incident"]
     search_fields = ["service", "missing", "incident__title"]
     date_hierarchy = "collected_at"
-    exclude = ["packed_texts"]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[EvidenceRow]:
-        return super().get_queryset(request).defer("packed_texts")
+
+@admin.register(EvidenceDocument)
+class EvidenceDocumentAdmin(ReadOnly):
+    list_display = ["evidence", "name", "kind", "size"]
+    list_filter = ["kind", "name"]
+    list_select_related = ["evidence"]
+    raw_id_fields = ["blob"]
+
+
+@admin.register(LookTurn)
+class LookTurnAdmin(ReadOnly):
+    list_display = ["service", "held_by", "held_until", "fence"]
+
+
+@admin.register(Baseline)
+class BaselineAdmin(ReadOnly):
+    list_display = ["service", "release", "kind", "taken_at"]
+    list_filter = ["kind", "service"]
 
 
 @admin.register(FindingRow)

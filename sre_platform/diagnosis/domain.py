@@ -29,6 +29,7 @@ class Evidence:
     ``data`` is JSON-safe. ``texts`` and ``profiles`` are raw documents by name: what people read, and what is bytes
     (pprof protobuf as the service sent it, gzip or not). ``asked`` says what was asked for, one line a request.
     ``missing`` is the one sentence why nothing could be seen; then ``data`` is empty. Missing is not healthy.
+    ``replica`` names the one that was looked at; it is empty for what is true of the service as a whole.
     """
 
     collector: str
@@ -39,6 +40,7 @@ class Evidence:
     missing: str = ""
     profiles: Mapping[str, bytes] = field(default_factory=dict)
     asked: Sequence[str] = ()
+    replica: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,15 @@ class Finding:
         """A JSON-safe dict of all fields."""
         said = ("because", "against", "would_decide", "advice")
         return asdict(self) | {name: list(getattr(self, name)) for name in said}
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A finding, the rule that made it and the digest of the playbook that answers it."""
+
+    finding: Finding
+    rule: str
+    playbook: str
 
 
 class Rule(Protocol):

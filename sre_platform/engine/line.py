@@ -72,8 +72,9 @@ def diagnose(work: Work) -> Move | Wait:
         return Move(
             Event.NO_CAUSE, f"The catalog knows no service {work.incident.service!r}, so nothing can be looked at."
         )
-    evidence = investigate.look(work.playbooks, work.topology, work.incident.service, work.scene())
-    ranked = investigate.rank(investigate.judge(work.playbooks, evidence), work.topology)
+    evidence, ranked = investigate.diagnose(
+        work.playbooks, work.topology, work.incident.service, work.scene(), work.bounded
+    )
     work.keep(evidence, ranked)
     if ranked:
         best = ranked[0].finding

@@ -2,7 +2,8 @@
 
 Incidents with their timelines, findings and the alerts they gathered are history and stay, and so does whatever is
 pending or belongs to an incident that is open. Crash rules: every portion is a transaction of its own and asks again
-what may go, so a run that dies has deleted less, and two at once delete nothing twice.
+what may go, so a run that dies has deleted less, and two at once delete nothing twice. Documents are let go of first;
+their blobs go once nothing refers to them, and nobody has lately (diagnosis/store.py says why).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,9 +15,9 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.db.models.functions import Length
 
-from sre_platform.diagnosis.models import EvidenceRow
+from sre_platform.diagnosis import store
+from sre_platform.diagnosis.models import EvidenceDocument, EvidenceRow
 from sre_platform.incidents.domain import ENDED
 from sre_platform.incidents.models import IncidentAlert
 from sre_platform.intake.models import Alert, Delivery, LedgerEntry
@@ -30,12 +31,16 @@ log = structlog.get_logger()
 
 @dataclass
 class Pruned:
-    """How many rows went, or would go; of ``texts`` only what was raw. ``finished``: nothing that is old is left."""
+    """How many rows went, or would go. ``finished``: nothing that is old is left.
+
+    ``texts`` counts the rows of evidence whose raw documents went, ``blobs`` the documents that nothing refers to.
+    """
 
     deliveries: int = 0
     ledger: int = 0
     alerts: int = 0
     texts: int = 0
+    blobs: int = 0
     finished: bool = True
 
 
@@ -59,7 +64,9 @@ def prunable() -> Pruned:
     before = _before()
     rows, entries = _deliveries(before), LedgerEntry.objects.filter(delivery__in=_deliveries(before).values("pk"))
     left = _alerts(before, LedgerEntry.objects.exclude(delivery__in=_deliveries(before).values("pk")))
-    return Pruned(rows.count(), entries.count(), left.count(), _texts(before).count())
+    texts = _texts(before)
+    blobs = store.garbage(without=texts.values("pk")).count()
+    return Pruned(rows.count(), entries.count(), left.count(), texts.count(), blobs)
 
 
 def _before() -> datetime:
@@ -76,6 +83,7 @@ def _portions(before: datetime) -> Iterator[tuple[str, int]]:
         lambda last: _keys(_alerts(before).filter(pk__gt=last).order_by("pk"), A_PORTION), "alerts", before
     )
     yield from _walk(lambda last: _keys(_texts(before).filter(pk__gt=last).order_by("pk"), A_FEW), "texts", before)
+    yield from _collect_garbage()
 
 
 def _walk(next_after: Callable[[int], Sequence[int]], kind: str, before: datetime) -> Iterator[tuple[str, int]]:
@@ -85,7 +93,7 @@ def _walk(next_after: Callable[[int], Sequence[int]], kind: str, before: datetim
         if kind == "alerts":
             yield kind, _delete(_alerts(before).filter(pk__in=keys))
         else:
-            yield kind, _texts(before).filter(pk__in=keys).update(packed_texts=b"")
+            yield kind, _drop_documents(before, keys)
 
 
 def _keys(rows: QuerySet, most: int) -> list[int]:
@@ -123,4 +131,20 @@ def _alerts(before: datetime, told: QuerySet[LedgerEntry] | None = None) -> Quer
 def _texts(before: datetime) -> QuerySet[EvidenceRow]:
     """Evidence of incidents that had ended by then and that still has its raw texts."""
     ended = EvidenceRow.objects.filter(incident__state__in=sorted(ENDED), incident__ended_at__lt=before)
-    return ended.annotate(length=Length("packed_texts")).filter(length__gt=0)
+    return ended.filter(Exists(EvidenceDocument.objects.filter(evidence=OuterRef("pk"))))
+
+
+@transaction.atomic
+def _drop_documents(before: datetime, keys: Sequence[int]) -> int:
+    """Let go of the documents of these rows, of those that may still go; returns of how many rows."""
+    still = _keys(_texts(before).filter(pk__in=keys).order_by("pk"), A_FEW)
+    EvidenceDocument.objects.filter(evidence__in=still).delete()
+    return len(still)
+
+
+def _collect_garbage() -> Iterator[tuple[str, int]]:
+    """Delete the blobs that nothing refers to, asking again in the statement that deletes."""
+    last = ""
+    while digests := list(store.garbage().filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:A_FEW]):
+        last = digests[-1]
+        yield "blobs", store.delete_garbage(digests)

@@ -12,7 +12,10 @@ from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+from sre_platform.catalog.models import changes_since, topology
 from sre_platform.celery import app
+from sre_platform.diagnosis import baselines
+from sre_platform.diagnosis.turns import DatabaseTurns
 from sre_platform.engine import digestion, heartbeats, line, reconcile, retention, tracing
 from sre_platform.incidents import record
 from sre_platform.intake.receive import backlog
@@ -81,6 +84,12 @@ def reconcile_alerts() -> None:
 def prune() -> None:
     """Delete what has become old, as much as there is time for."""
     retention.prune()
+
+
+@app.task
+def take_baselines() -> None:
+    """Take the profiles of good days that are missing, while no incident is open."""
+    baselines.take(topology(), changes_since, DatabaseTurns())
 
 
 def ring_tickets() -> None:

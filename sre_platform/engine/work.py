@@ -10,11 +10,14 @@ from django.db import transaction
 
 from sre_platform.catalog.domain import Change, Target, Topology, downstream
 from sre_platform.catalog.models import changes_since, topology
+from sre_platform.clients import releases
 from sre_platform.clients.supervisor import Supervisor
 from sre_platform.detection.measure import Measurer, PrometheusMeasurer, ScrapeMeasurer
+from sre_platform.diagnosis import baselines, store
 from sre_platform.diagnosis.domain import Evidence
-from sre_platform.diagnosis.investigate import Ranked, Scene
-from sre_platform.diagnosis.models import EvidenceRow, FindingRow
+from sre_platform.diagnosis.investigate import Baseline, Ranked, Scene
+from sre_platform.diagnosis.models import FindingRow
+from sre_platform.diagnosis.turns import DatabaseTurns
 from sre_platform.guardrails import domain as guardrails
 from sre_platform.guardrails.models import halted, policies
 from sre_platform.incidents.correlate import flapping, storm
@@ -77,7 +80,15 @@ class Work:
 
     def scene(self) -> Scene:
         """What the collectors may see."""
-        return Scene(self.incident.opened_at, self._changes(), self.measurer(), _supervisor())
+        return Scene(
+            self.incident.opened_at,
+            self._changes(),
+            self.measurer(),
+            _supervisor(),
+            prometheus_url=settings.SRE_PROMETHEUS_URL,
+            baselines=self._baselines(),
+            turns=DatabaseTurns(),
+        )
 
     def world(self) -> World:
         """What the actions may reach."""
@@ -89,29 +100,41 @@ class Work:
             return PrometheusMeasurer(settings.SRE_PROMETHEUS_URL)
         return ScrapeMeasurer({t.service: t.metrics_url for t in self.topology.values() if t.metrics_url})
 
+    def _baselines(self) -> Mapping[str, Baseline]:
+        """The profiles of good days, if a playbook wants profiles at all: they are large."""
+        wanted = any(call.name == "go_profiles" for book in self.playbooks.values() for call in book.collect)
+        targets = [self.topology[name] for name in downstream(self.topology, self.incident.service)]
+        running = {target.service: releases.running(target.release_link) for target in targets if target.baseline}
+        return baselines.newest(running) if wanted else {}
+
     def _changes(self) -> dict[str, list[Change]]:
         since = now() - CHANGES_LOOKED_AT
         return {service: changes_since(service, since) for service in downstream(self.topology, self.incident.service)}
 
-    @transaction.atomic
+    def bounded(self, evidence: Sequence[Evidence]) -> list[Evidence]:
+        """What was seen as it will be kept: what is judged is what can be judged again."""
+        return store.bounded(evidence, store.used_bytes(self.incident.pk))
+
     def keep(self, evidence: Sequence[Evidence], ranked: Sequence[Ranked]) -> None:
         """Store what a diagnosis saw and concluded, under this lease's fence as its round."""
         pk, fence = self.incident.pk, self.lease.fence
-        EvidenceRow.objects.bulk_create(EvidenceRow.of(pk, fence, seen) for seen in evidence)
-        FindingRow.objects.bulk_create(
-            FindingRow(
-                incident_id=pk,
-                round=fence,
-                rank=rank,
-                rule=item.rule,
-                playbook=item.playbook,
-                service=item.finding.service,
-                cause=item.finding.cause,
-                confidence=item.finding.confidence,
-                content=storable(item.finding.as_json()),
+        packed = store.pack(evidence)
+        with transaction.atomic():
+            store.keep(pk, fence, packed)
+            FindingRow.objects.bulk_create(
+                FindingRow(
+                    incident_id=pk,
+                    round=fence,
+                    rank=rank,
+                    rule=item.rule,
+                    playbook=item.playbook,
+                    service=item.finding.service,
+                    cause=item.finding.cause,
+                    confidence=item.finding.confidence,
+                    content=storable(item.finding.as_json()),
+                )
+                for rank, item in enumerate(ranked, start=1)
             )
-            for rank, item in enumerate(ranked, start=1)
-        )
 
     def candidates(self) -> Iterator[Candidate]:
         """What may be tried, likeliest cause first, its playbook's actions from mild to strong, but nothing twice."""

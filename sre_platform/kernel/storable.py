@@ -28,3 +28,10 @@ def _number(value: float) -> float | int | str:
     if not math.isfinite(value):
         return str(value)
     return int(value) if value.is_integer() else value
+
+
+def ordered(value: Any) -> Any:
+    """A copy of a JSON-like ``value`` with the keys of every object sorted: PostgreSQL does not keep their order."""
+    if isinstance(value, dict):
+        return {key: ordered(value[key]) for key in sorted(value)}
+    return [ordered(item) for item in value] if isinstance(value, list) else value

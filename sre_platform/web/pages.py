@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import HttpResponseStopPolling
 from django_htmx.middleware import HtmxDetails
 
-from sre_platform.diagnosis.models import EvidenceRow
+from sre_platform.diagnosis.models import EvidenceDocument
 from sre_platform.engine import approvals
 from sre_platform.guardrails.models import set_kill_switch
 from sre_platform.incidents.domain import ENDED, State
@@ -105,15 +105,22 @@ def _verdict(case: Case):
 @login_required
 @require_GET
 def evidence(request: HttpRequest, incident_id: int, evidence_id: int, name: str) -> HttpResponse:
-    """One raw text that a collector kept: plain text, whatever it holds. With ``?download`` as a file."""
-    row = get_object_or_404(EvidenceRow, pk=evidence_id, incident_id=incident_id)
-    texts = row.texts
-    if name not in texts:
-        raise Http404(f"There is no text {name!r}; known are: {', '.join(sorted(texts)) or 'none'}.")
-    answer = HttpResponse(texts[name], content_type="text/plain; charset=utf-8")
-    how = "attachment" if "download" in request.GET else "inline"
-    safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in f"incident-{incident_id}-{row.service}-{name}")
-    answer.headers["Content-Disposition"] = f'{how}; filename="{safe.encode("ascii", "replace").decode()}.txt"'
+    """One raw document that a collector kept: text as plain text, whatever it holds, and a profile as a file.
+
+    With ``?download`` text comes as a file too.
+    """
+    kept = EvidenceDocument.objects.filter(evidence=evidence_id, evidence__incident=incident_id)
+    found = kept.filter(name=name).select_related("evidence", "blob").order_by("-kind").first()
+    if found is None:
+        known = ", ".join(kept.order_by("name").values_list("name", flat=True)) or "none"
+        raise Http404(f"There is no document {name!r}; known are: {known}.")
+    is_text = found.kind == EvidenceDocument.Kind.TEXT
+    kind, ending = ("text/plain; charset=utf-8", "txt") if is_text else ("application/octet-stream", "pb.gz")
+    answer = HttpResponse(found.blob.content, content_type=kind)
+    how = "attachment" if "download" in request.GET or not is_text else "inline"
+    whose = f"incident-{incident_id}-{found.evidence.service}-{name}"
+    safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in whose)
+    answer.headers["Content-Disposition"] = f'{how}; filename="{safe.encode("ascii", "replace").decode()}.{ending}"'
     answer.headers["X-Content-Type-Options"] = "nosniff"
     return answer
 

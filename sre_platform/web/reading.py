@@ -7,7 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from django.db.models import Count, QuerySet
 
-from sre_platform.diagnosis.models import EvidenceRow, FindingRow
+from sre_platform.diagnosis.models import EvidenceDocument, EvidenceRow, FindingRow
 from sre_platform.incidents.correlate import held_by
 from sre_platform.incidents.domain import ENDED
 from sre_platform.incidents.models import Incident, IncidentAlert, TimelineEntry
@@ -16,8 +16,6 @@ from sre_platform.playbook.models import PlaybookVersion
 from sre_platform.remediation.models import Step
 from sre_platform.tickets.models import Ticket
 
-_NAMES: dict[tuple[int, datetime], tuple[str, ...]] = {}
-_NAMES_KEPT = 4096
 MEMBERS_SHOWN = 50
 SERVICES_SHOWN = 30
 CHILDREN_SHOWN = 50
@@ -72,7 +70,7 @@ class Case:
 
 def read(incident: Incident) -> Case:
     """Read all rows of the incident; the raw texts of the evidence stay where they are."""
-    rows = list(incident.evidence.defer("packed_texts"))
+    rows = list(incident.evidence.all())
     rounds = sorted({row.round for row in rows})
     evidence = [row for row in rows if row.round == rounds[-1]]
     findings = list(incident.findings.all())
@@ -105,13 +103,12 @@ def _services(incident: Incident) -> Some[tuple[str, int]]:
 
 
 def text_names(rows: Sequence[EvidenceRow]) -> dict[int, Sequence[str]]:
-    """The names of each row's raw texts. Dumps are large and never change, so a process unpacks each only once."""
-    unknown = [row.pk for row in rows if (row.pk, row.collected_at) not in _NAMES]
-    if len(_NAMES) > _NAMES_KEPT:
-        _NAMES.clear()
-    for row in EvidenceRow.objects.filter(pk__in=unknown).only("collected_at", "packed_texts") if unknown else ():
-        _NAMES[row.pk, row.collected_at] = tuple(sorted(row.texts))
-    return {row.pk: _NAMES.get((row.pk, row.collected_at), ()) for row in rows}
+    """The names of each row's raw documents, in one query that does not touch the documents."""
+    names: dict[int, list[str]] = {}
+    kept = EvidenceDocument.objects.filter(evidence__in=[row.pk for row in rows])
+    for pk, name in kept.order_by("name").values_list("evidence", "name"):
+        names.setdefault(pk, []).append(name)
+    return {row.pk: names.get(row.pk, ()) for row in rows}
 
 
 def _playbook_names(incident: Incident) -> dict[str, str]:

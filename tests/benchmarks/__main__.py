@@ -12,13 +12,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import drills, dumps, intake, profiles
+from tests.benchmarks import drills, dumps, intake, looking, profiles
 from tests.benchmarks.stack import HOME
 from tests.benchmarks.storm import storm
 
 DATABASES = ("sqlite", "postgres")
-PARTS = ("accepted", "digested", "idle", "open_alerts", "storm", "dumps", "profiles", "drills")
-NO_DATABASE = ("dumps", "profiles", "drills")
+PARTS = ("accepted", "digested", "idle", "open_alerts", "storm", "dumps", "profiles", "looking", "drills")
+NO_DATABASE = ("dumps", "profiles", "looking", "drills")
+READERS = {"dumps": dumps, "profiles": profiles, "looking": looking}
 BOUNDS = {
     "accepted": lambda found: found["10"]["ratio"] >= 0.8 and all(row["p99_ratio"] < 2 for row in found.values()),
     "digested": lambda found: found["alerts_per_s"] >= intake.SUSTAINED_PER_S,
@@ -26,6 +27,7 @@ BOUNDS = {
     "open_alerts": lambda found: found["ratio"] <= 1.5,
     "storm": lambda found: not found["lost"] and found["digested_after_s"] <= 60 and found["dashboard_max_s"] < 1,
     "dumps": dumps.within_bounds,
+    "looking": looking.within_bounds,
     "profiles": lambda found: found["100,000"]["parse_s"] + found["100,000"]["top_s"] <= 5,
     "drills": lambda found: (
         found["expected"] == found["rounds"]
@@ -43,10 +45,9 @@ def main(only: list[str], rounds: int) -> int:
             found[part] = drills.measure(rounds, console)
             console.print(drills.table(found[part]))
             continue
-        if part in ("dumps", "profiles"):
-            readers = dumps if part == "dumps" else profiles
-            found[part] = readers.measure()
-            console.print(readers.table(found[part]))
+        if part in READERS:
+            found[part] = READERS[part].measure()
+            console.print(READERS[part].table(found[part]))
             continue
         measure = storm if part == "storm" else getattr(intake, part)
         found[part] = {}

@@ -45,3 +45,27 @@ def test_ready(status, ready):
     with serving(Answer(status)) as wire:
         assert prometheus.ready(wire.url) is ready
     assert wire.calls[0].path == "/-/ready"
+
+
+def test_a_range():
+    series = [{"metric": {"pod": "a"}, "values": [[100, "0.5"], [115.5, "NaN"]]}, {"metric": {}, "values": []}]
+    with serving(_data("matrix", series)) as wire:
+        (labels, (first, second)), (_, empty) = prometheus.query_range(f"{wire.url}/", "up", 100, 200.5, 15)
+    assert (labels, first, second[0], math.isnan(second[1]), empty) == ({"pod": "a"}, (100.0, 0.5), 115.5, True, [])
+    path = urlsplit(wire.calls[0].path)
+    asked = {"query": ["up"], "start": ["100.000"], "end": ["200.500"], "step": ["15"]}
+    assert (path.path, parse_qs(path.query)) == ("/api/v1/query_range", asked)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        _data("vector", []),
+        _data("matrix", [{}]),
+        _data("matrix", [{"metric": {}, "values": [[1]]}]),
+        Answer(200, b"[]"),
+    ],
+)
+def test_what_is_no_range_of_prometheus(answer):
+    with serving(answer) as wire, pytest.raises(Malformed):
+        prometheus.query_range(wire.url, "up", 1, 2, 1)

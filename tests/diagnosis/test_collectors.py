@@ -1,6 +1,7 @@
 """What each collector sees of a healthy service and of a broken one, and that it says so when it cannot see."""
 
 import threading
+from dataclasses import replace
 from time import monotonic
 
 import pytest
@@ -8,6 +9,9 @@ import pytest
 from sre_platform.catalog.domain import Target
 from sre_platform.diagnosis.collectors import go_goroutines, health
 from sre_platform.diagnosis.investigate import COLLECTORS
+from sre_platform.diagnosis.parsers.goroutines import parse as dump_of
+from sre_platform.diagnosis.parsers.profile import parse
+from sre_platform.diagnosis.parsers.profile_encode import encode
 from sre_platform.kernel.errors import Malformed, Rejected, SreError, TooLarge, Unavailable
 from sre_platform.kernel.sli import Sli
 from sre_platform.playbook.schema import Criterion
@@ -21,13 +25,30 @@ ERRORS = Criterion(name="share of errors", sli=Sli("gauge", "bad"), op="<=", thr
 
 
 def test_all_collectors_are_registered():
-    assert COLLECTORS.names() == ["go_goroutines", "health", "process", "recent_changes", "sli_window"]
+    assert COLLECTORS.names() == [
+        "go_goroutines",
+        "go_profiles",
+        "go_runtime",
+        "go_trace",
+        "health",
+        "host",
+        "log_templates",
+        "perf_stat",
+        "process",
+        "prometheus_window",
+        "recent_changes",
+        "sli_window",
+    ]
 
 
 @pytest.mark.parametrize(
     ("name", "lacks"),
     [
         ("go_goroutines", "pprof_url"),
+        ("go_profiles", "pprof_url"),
+        ("go_runtime", "metrics_url"),
+        ("go_trace", "log_file"),
+        ("log_templates", "log_file"),
         ("health", "health_url"),
         ("process", "process"),
         ("sli_window", "objectives"),
@@ -42,20 +63,27 @@ class Pprof:
     """A Go service's /debug/pprof, with the recorded dumps of a leak."""
 
     def __init__(self, total=128, leak_profile=True):
-        self.total, self.leak_profile, self.asked = total, leak_profile, []
+        self.total, self.leak_profile, self.asked, self.folder = total, leak_profile, [], LEAK
 
     def __call__(self, call):
         profile = call.path.removeprefix("/debug/pprof/")
         self.asked.append(profile)
-        if profile == "goroutine?debug=1":
-            text = (LEAK / "goroutine_debug1.txt").read_text()
-            return Answer(200, text.replace("total 128", f"total {self.total}").encode())
+        if profile == "goroutine":
+            return Answer(200, goroutines(self.total))
         if profile == "goroutine?debug=2":
             first = self.asked.count(profile) == 1
-            return Answer(200, (LEAK / ("earlier.txt" if first else "goroutine.txt")).read_bytes())
+            return Answer(200, (self.folder / ("earlier.txt" if first else "goroutine.txt")).read_bytes())
         if profile == "goroutineleak?debug=1" and self.leak_profile:
-            return Answer(200, (LEAK / "goroutineleak.txt").read_bytes())
+            return Answer(200, (self.folder / "goroutineleak.txt").read_bytes())
         return Answer(404, b"Unknown profile")
+
+
+def goroutines(total):
+    """The recorded profile in protobuf, with so many goroutines."""
+    profile = parse((FOLDER / "profiles" / "goroutine.pb.gz").read_bytes())
+    first, *others = profile.samples
+    rest = total - sum(sample.values[0] for sample in others)
+    return encode(replace(profile, samples=(replace(first, values=(rest,)), *others)))
 
 
 def dumps(pprof):
@@ -66,7 +94,7 @@ def dumps(pprof):
 def test_goroutines_are_counted_first_and_the_leak_profile_comes_last():
     pprof = Pprof()
     evidence = dumps(pprof)
-    assert pprof.asked == ["goroutine?debug=1", "goroutine?debug=2", "goroutine?debug=2", "goroutineleak?debug=1"]
+    assert pprof.asked == ["goroutine", "goroutine?debug=2", "goroutine?debug=2", "goroutineleak?debug=1"]
     assert {name: len(text) for name, text in evidence.texts.items()} == {
         name: len((LEAK / f"{name}.txt").read_text()) for name in ("earlier", "goroutine", "goroutineleak")
     }
@@ -78,9 +106,13 @@ def test_too_many_goroutines_are_never_dumped_one_by_one():
     at_limit, above = Pprof(go_goroutines.FULL_DUMP_LIMIT), Pprof(go_goroutines.FULL_DUMP_LIMIT + 1)
     assert dumps(at_limit).data["full"] is True
     evidence = dumps(above)
-    assert above.asked == ["goroutine?debug=1", "goroutine?debug=1", "goroutineleak?debug=1"]
+    assert above.asked == ["goroutine", "goroutine", "goroutineleak?debug=1"]
     assert evidence.data["full"] is False
-    assert evidence.texts["earlier"].startswith("goroutine profile: total 20001")
+    assert set(evidence.texts) == {"goroutineleak"}
+    assert {name: dump_of(data).total for name, data in evidence.profiles.items()} == {
+        "earlier": above.total,
+        "goroutine": above.total,
+    }
 
 
 def test_a_runtime_without_the_leak_profile_is_no_failure():
@@ -188,3 +220,16 @@ def test_unknown_parameters_are_refused(name):
 def test_goroutines_of_nobody(url):
     with pytest.raises(SreError):
         collect("go_goroutines", Target("payments", pprof_url=url))
+
+
+def test_each_collector_says_what_it_asked(tmp_path):
+    with supervising("payments") as fake, serving(Answer(200)) as wire:
+        url = wire.url.replace("http://", "http://ann:hunter2@")
+        target = Target("payments", health_url=f"{url}/healthz", process="payments", objectives=(ERRORS,))
+        world = scene(supervisor=fake.url, measurer=Says(0.1))
+        asked = {name: collect(name, target, world).asked for name in ("health", "process", "sli_window")}
+    assert asked == {
+        "health": (f"GET {wire.url}/healthz",) * 2,
+        "process": ("supervisor.getProcessInfo(payments)",),
+        "sli_window": ("gauge of bad, now",),
+    }

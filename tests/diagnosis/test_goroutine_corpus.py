@@ -65,7 +65,13 @@ def test_kernels(proven):
     assert (detected, lines >= 0.9, causes >= 0.8) == (1, True, True), (detected, lines, causes)
 
 
-@pytest.mark.parametrize("suite", ["kernel", "service"])
+@pytest.mark.parametrize("proven", [False, True], ids=["dump only", "with leak profile"])
+def test_kernels_of_the_second_batch(proven):
+    detected, lines, causes = rates("kernel2", proven)
+    assert (detected, lines >= 0.95, causes >= 0.85) == (1, True, True), (detected, lines, causes)
+
+
+@pytest.mark.parametrize("suite", ["kernel", "kernel2", "service"])
 def test_source_tells_more(suite):
     with_source, without = rates(suite, False, SOURCES.lines), rates(suite, False)
     assert with_source[2] > without[2], (with_source, without)

@@ -65,6 +65,23 @@ def test_a_leak_that_began_at_such_a_place_is_seen():
     assert suspects(earlier, later, None)[0].growth == 39
 
 
+@pytest.mark.parametrize(("after", "found"), [(100_600, []), (101_000, [12])])
+def test_of_goroutines_without_numbers_some_come_and_go(after, found):
+    """A profile in protobuf has none: traffic moves by 3 standard deviations (949 of 100,000) all by itself."""
+    assert lines(suspects(dump(bucket(100_000)), dump(bucket(after)), None)) == found
+
+
+@pytest.mark.parametrize(
+    ("left", "came", "found"),
+    [(0, MIN_GROWTH, [12]), (0, MIN_GROWTH - 1, []), (200, 240, []), (200, 300, [12]), (5, 12, [])],
+    ids=["none left", "too few", "traffic", "a leak in traffic", "few of few"],
+)
+def test_growth_is_held_against_those_who_left(left, came, found):
+    before = bucket(1000, ids=range(1000), sample_id=0)
+    after = bucket(1000 - left + came, ids=[*range(left, 1000), *range(5000, 5000 + came)], sample_id=0)
+    assert lines(suspects(dump(before), dump(after), None)) == found
+
+
 def test_the_oldest_goroutine_stays_in_a_leak():
     earlier, later = dump(bucket(29, sample_id=400)), dump(bucket(42, sample_id=400))
     assert suspects(earlier, later, None)[0].growth == 13
@@ -154,8 +171,8 @@ def test_dumps_of_two_forms_compare_by_place():
 
 
 def test_proof_comes_before_growth_and_growth_before_size():
-    earlier = dump(bucket(0), bucket(90, user(20)), bucket(10, user(30)))
-    later = dump(bucket(2), bucket(100, user(20)), bucket(30, user(30)))
+    earlier = dump(bucket(0), bucket(90, user(20), sample_id=1), bucket(10, user(30)))
+    later = dump(bucket(2), bucket(100, user(20), sample_id=1), bucket(30, user(30)))
     assert lines(suspects(earlier, later, dump(bucket(2, created_by=None, leaked=2)))) == [12, 30, 20]
 
 

@@ -74,7 +74,7 @@ def test_the_deadline_leaves_time_within_a_workers_lease():
 @pytest.mark.parametrize(
     ("collect", "reason"),
     [
-        ("[telepathy]", "There is no collector 'telepathy'; known are: go_goroutines, health"),
+        ("[telepathy]", "There is no collector 'telepathy'; known are: go_goroutines, go_profiles, "),
         ("[health: {tries: 99}]", "less than or equal to 5"),
         ("[process]", "No process supervisor is configured"),
     ],

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sre_platform.diagnosis.parsers.profile import Function, Line, Location, Mapping, Profile, Sample, ValueType
 from sre_platform.diagnosis.parsers.profile_diff import difference
 from sre_platform.diagnosis.parsers.profile_top import render_top
 from sre_platform.kernel.errors import Malformed
@@ -78,3 +79,19 @@ def test_a_difference_is_the_one_that_the_tool_saves(real, before, after):
     real("-proto", "-output=t.pb.gz", "-base=b.pb.gz", "a.pb.gz", b=recorded(before), a=recorded(after))
     saved = real("-raw", "t.pb.gz")[0]
     assert real("-raw", "d.pb.gz", d=difference(recorded(before), recorded(after)))[0] == saved != ""
+
+
+def mapped_at(start, value):
+    """A profile of one stack in a binary that stands at ``start``."""
+    binary = Mapping(1, start, start + 0x5000, 0, "/bin/shop", "b1", True)
+    function = Function(1, "main.f", "main.f", "f.go")
+    place = Location(1, binary, start + 0x42, (Line(function, 3),))
+    return Profile((ValueType("cpu", "ms"),), (Sample((place,), (value,)),), (binary,), (place,), (function,))
+
+
+def test_a_binary_that_was_mapped_elsewhere_is_the_same(real):
+    before, after = mapped_at(0x7F00_0000_0000, 5), mapped_at(0x5500_0000_0000, 8)
+    found = difference(before, after)
+    assert [(sample.values, sample.locations[0].address) for sample in found.samples] == [((3,), 0x5500_0000_0042)]
+    assert difference(before, mapped_at(0x1000, 5)).samples == ()
+    assert render_top(found) == real("-top", "-base=b.pb.gz", "a.pb.gz", b=before, a=after)[0]

@@ -24,7 +24,10 @@ AT = datetime(2026, 11, 21, 12, 20, tzinfo=UTC)
 CATALOG = """\
 services:
   - {name: web, depends_on: [payments], metrics_url: "${NOWHERE}/metrics"}
-  - {name: payments}
+  - name: payments
+    replicas: [{name: a, pprof_url: "${NOWHERE}/debug/pprof"}]
+    repository: ${NOWHERE}/shop
+    log_file: ${NOWHERE}/log
 maintenance_windows:
   - {name: night, matchers: [alertname=Backup], first_start: "2026-11-21T12:00:00Z", duration_s: 3600}
   - {name: off, matchers: [service=web], first_start: "2026-11-21T12:00:00Z", duration_s: 3600, enabled: false}

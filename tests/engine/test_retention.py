@@ -1,15 +1,18 @@
 """What has become old goes, in portions; what is pending, young, or belongs to an incident stays."""
 
 import json
+import threading
 from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
-from sre_platform.diagnosis.models import EvidenceRow
+from sre_platform.diagnosis import store
+from sre_platform.diagnosis.domain import Evidence
+from sre_platform.diagnosis.models import Baseline, EvidenceBlob, EvidenceRow
 from sre_platform.engine import retention, tasks
 from sre_platform.engine.retention import Pruned
 from sre_platform.incidents.models import Incident, IncidentAlert, TimelineEntry
@@ -75,7 +78,78 @@ def test_incidents_stay_and_only_the_raw_texts_of_ended_ones_go():
     kept = {row.incident_id for row in EvidenceRow.objects.all() if row.texts}
     assert kept == {lately.incident.pk, still.incident.pk}
     assert (Incident.objects.count(), TimelineEntry.objects.count()) == (3, entries)
+    assert EvidenceBlob.objects.count() == 1, "the others hold the same dump"
     assert all(row.data or row.missing for row in ended.incident.evidence.all())
+
+
+def aged(**fields) -> None:
+    EvidenceBlob.objects.filter(**fields).update(created_at=now() - timedelta(hours=2))
+
+
+def test_a_document_goes_once_nothing_refers_to_it_and_nobody_has_lately(monkeypatch):
+    monkeypatch.setattr(retention, "A_FEW", 1)
+    story, document = factories.opened(), store.document
+    fresh, old, other, held, good = (document("x", "text", content) for content in (b"1", b"2", b"3", b"4", b"5"))
+    store.write_blobs([fresh, old, other, held, good])
+    Baseline.objects.create(service="a", release="v1", kind="cpu", blob_id=good.sha256, taken_at=now())
+    aged(pk__in=[old.sha256, other.sha256, held.sha256, good.sha256])
+    seen = Evidence("go_profiles", "payments", now(), texts={"x": "4"})
+    store.keep(story.incident.pk, 1, store.pack([seen]))
+    aged(pk=held.sha256)
+    assert retention.prunable() == retention.prune() == Pruned(blobs=2)
+    assert set(EvidenceBlob.objects.values_list("pk", flat=True)) == {fresh.sha256, held.sha256, good.sha256}
+
+
+def test_a_document_that_is_referred_to_again_meanwhile_stays():
+    """A writer that finds a blob makes it young, so the collector that had chosen it deletes nothing."""
+    document = store.document("x", "text", b"1")
+    store.write_blobs([document])
+    aged()
+    chosen = list(store.garbage().values_list("pk", flat=True))
+    store.write_blobs([document])
+    assert chosen == [document.sha256]
+    assert store.delete_garbage(chosen) == 0
+    assert EvidenceBlob.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_document_that_is_being_referred_to_at_the_same_moment_stays():
+    """On PostgreSQL the collector waits for the writer's lock and looks again; on SQLite it waits for its turn."""
+    story, begun = factories.opened(), threading.Event()
+    old = store.document("x", "text", b"4")
+    store.write_blobs([old])
+    aged()
+    deleted = []
+
+    def collect():
+        begun.wait(10)
+        try:
+            deleted.append(store.delete_garbage([old.sha256]))
+        finally:
+            connection.close()
+
+    collector = threading.Thread(target=collect)
+    collector.start()
+    with transaction.atomic():
+        store.keep(story.incident.pk, 1, store.pack([Evidence("a", "payments", now(), texts={"x": "4"})]))
+        begun.set()
+        collector.join(0.5)
+        assert deleted == [], "it waits"
+    collector.join(30)
+    assert deleted == [0]
+    assert EvidenceRow.objects.get().texts == {"x": "4"}
+
+
+def test_documents_that_were_let_go_of_before_a_crash_are_collected_by_the_next_run():
+    ended = factories.resolved()
+    Incident.objects.filter(pk=ended.incident.pk).update(ended_at=now() - OLD)
+    aged()
+    assert retention.prunable() == Pruned(texts=1, blobs=1)
+    portions = retention._portions(now() - timedelta(days=30))
+    assert next(portions) == ("texts", 1)
+    portions.close()
+    assert retention.prune() == Pruned(blobs=1)
+    assert not EvidenceBlob.objects.exists()
 
 
 def test_each_transaction_deletes_a_portion_and_the_oldest_go_first(monkeypatch):
@@ -129,6 +203,7 @@ def test_the_command_counts_and_deletes_nothing_when_it_is_dry(capsys):
         "ledger": 1,
         "alerts": 1,
         "texts": 0,
+        "blobs": 0,
         "finished": True,
         "dry_run": True,
         "keep_days": 30,

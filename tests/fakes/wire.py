@@ -32,6 +32,10 @@ class Answer:
     drip: float = 0.0
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # of five, the sixth of those who come at once is only let in a second later
+
+
 class Wire:
     """A server on a free loopback port: ``url``, and the ``calls`` it got."""
 
@@ -39,7 +43,7 @@ class Wire:
         self.calls: list[Call] = []
         self.answer = answer
         self._stopping = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self.address = f"127.0.0.1:{self._server.server_port}"
         self.url = f"http://{self.address}"
 

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.recordings.goroutines.cases import most_grown, read_cases
+from tests.recordings.goroutines.cases import KERNELS, SUITES, most_grown, read_cases, read_goroutines
 
 CORPUS = Path(__file__).parent / "goroutines"
-SUITES = ("kernel", "service", "healthy")
 FIELDS = {"id", "suite", "leak", "root_cause", "culprit_in_dump", "roots", "victims", "goroutine", "earlier"}
 FIELDS |= {"debug1", "protobuf", "leakprofile", "leakprotobuf"}
 CAUSES = {
@@ -70,7 +69,7 @@ def shows(block: str, place: dict[str, Any], call: str = "") -> bool:
     begin = (
         rf"^{re.escape(place['func'])}\(.*\)\n"
         if not call
-        else rf"^{call} {re.escape(place['func'])} in goroutine \d+\n"
+        else rf"^{call} {re.escape(place['func'])}(?: in goroutine \d+)?\n"
     )
     return re.search(rf"{begin}\t(?:.*/)?{at}", block, re.MULTILINE) is not None
 
@@ -91,7 +90,7 @@ def test_a_line_has_all_fields(name: str) -> None:
     case = CASES[name]
     assert set(case) == FIELDS
     assert case["root_cause"] == (SOURCES[name].cause if case["leak"] else None)
-    assert case["suite"] == f"own {SOURCES[name].suite}"
+    assert case["suite"] == SUITES[SOURCES[name].suite]
     assert bool(case["roots"]) == case["leak"]
     total = int(case["debug1"].split("total ")[1].split()[0])
     assert abs(total - case["goroutine"].count("\ngoroutine ") - 1) <= 3
@@ -129,11 +128,31 @@ def test_the_labelled_lines_bear_their_mark_in_the_source(name: str) -> None:
 @by_id
 def test_services_grow_healthy_ones_do_not_and_kernels_have_one_dump(name: str) -> None:
     case = CASES[name]
-    if case["suite"] == "own kernel":
+    if SOURCES[name].suite in KERNELS:
         assert case["earlier"] is None
         return
     growth, _ = most_grown(case["earlier"], case["goroutine"])
     assert 10 <= growth <= 60 if case["leak"] else growth <= 3
+
+
+@pytest.mark.parametrize("name", sorted(name for name in CASES if SOURCES[name].suite in KERNELS))
+def test_a_kernel_holds_one_to_six_goroutines(name: str) -> None:
+    case = CASES[name]
+    places = {(p["func"], p["file"], p["line"], p["state"]) for p in case["roots"] + case["victims"]}
+    stuck = [
+        goroutine
+        for goroutine in read_goroutines(case["goroutine"])
+        if any((frame.func, frame.file, frame.line, goroutine.state) in places for frame in goroutine.frames)
+    ]
+    assert 1 <= len(stuck) <= 6
+
+
+def test_the_second_kernels_are_of_the_classic_causes() -> None:
+    of = Counter(case.cause for case in SOURCES.values() if case.suite == "kernel2")
+    assert sum(of.values()) >= 45
+    assert of["mutex_missing_unlock"] + of["mutex_double_lock"] >= 10
+    assert of["chan_lock_cycle"] >= 7
+    assert min(of[cause] for cause in ("lock_order_abba", "chan_send_no_receiver", "chan_recv_no_sender")) >= 5
 
 
 @by_id

@@ -8,8 +8,9 @@ from typing import Any
 from django.db import transaction
 from django.utils.timezone import now
 
+from sre_platform.diagnosis import store as evidence_store
 from sre_platform.diagnosis.domain import Evidence
-from sre_platform.diagnosis.models import EvidenceRow, FindingRow
+from sre_platform.diagnosis.models import FindingRow
 from sre_platform.incidents import record
 from sre_platform.incidents.domain import Event, State
 from sre_platform.incidents.models import Incident, IncidentAlert, TimelineEntry
@@ -201,7 +202,7 @@ def _evidence(story: Story) -> None:
     ]
     rows = [Evidence(name, service, story.at, data, texts) for name, service, data, texts in seen]
     rows.append(Evidence("go_goroutines", "redis", story.at, missing="The catalog names no pprof_url for redis."))
-    EvidenceRow.objects.bulk_create(EvidenceRow.of(story.incident.pk, 1, row) for row in rows)
+    evidence_store.keep(story.incident.pk, 1, evidence_store.pack(evidence_store.bounded(rows)))
 
 
 def decided(event: Event = Event.ALLOWED, reason: str = "", **fields: Any) -> Story:

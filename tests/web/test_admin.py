@@ -187,3 +187,15 @@ def test_a_delivery_shows_its_body_as_text(web):
     row = receive_all([Arrived("alertmanager", b'{"a": "<script>"}\xff')])[0]
     page = web.get(url(Delivery, "change", row.pk)).content.decode()
     assert "&lt;script&gt;" in page
+
+
+def test_who_may_edit_a_service_cannot_have_workers_run_or_read_anything(web):
+    row = Service.objects.create(name="payments", exec=["ssh", "a"])
+    answer = web.get(url(Service, "change", row.pk)).context["adminform"].form
+    fields = {name: answer[name].value() or "" for name in answer.fields}
+    fields |= {"depends_on": "[]", "objectives": "[]", "pprof_auth": "{}", "pid": "7", "owner": "ann"}
+    attempt = {"exec": '["sh", "-c", "id"]', "replicas": '[{"name": "a", "exec": ["sh"]}]', "log_file": '"/etc/shadow"'}
+    web.post(url(Service, "change", row.pk), fields | attempt | {"repository": "/srv"})
+    row.refresh_from_db()
+    assert (row.owner, row.pid) == ("ann", 7)
+    assert (row.exec, row.replicas, row.log_file, row.repository) == (["ssh", "a"], [], [], "")

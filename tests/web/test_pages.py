@@ -5,6 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from sre_platform.diagnosis import store
 from sre_platform.diagnosis.domain import Evidence
 from sre_platform.diagnosis.models import EvidenceRow
 from sre_platform.incidents.domain import Event
@@ -149,6 +150,21 @@ def test_an_incident_takes_as_many_queries_however_long_its_story_is(web):
     assert queries(web, urls[0]) == queries(web, urls[1]) <= 18
 
 
+def test_what_speaks_against_a_cause_and_what_would_decide_is_shown(web):
+    story = factories.diagnosed()
+    row = story.incident.findings.get(rank=1)
+    row.content |= {"against": ["The line <b>is</b> in no commit."], "would_decide": ["A third dump."]}
+    row.save()
+    page = text(web, reverse("incident", args=[story.incident.pk]))
+    for shown in (
+        "What speaks against it",
+        "The line &lt;b&gt;is&lt;/b&gt; in no commit.",
+        "What would decide",
+        "A third dump.",
+    ):
+        assert shown in page
+
+
 def test_a_changed_record_is_noticed(web):
     story = factories.resolved()
     TimelineEntry.objects.filter(incident=story.incident, seq=2).update(reason="It was somebody else.")
@@ -192,28 +208,46 @@ def test_a_decision_has_to_be_one_of_two_words(web):
 
 def test_raw_evidence_is_plain_text_whatever_it_holds(web):
     row = _evidence("<script>alert(1)</script>")
-    answer = web.get(reverse("evidence", args=[row.incident_id, row.pk, "goroutine"]))
+    answer = web.get(reverse("evidence", args=[row.incident_id, row.pk, "earlier/goroutine"]))
     assert answer.content == b"<script>alert(1)</script>"
     assert answer["Content-Type"] == "text/plain; charset=utf-8"
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert answer["Content-Disposition"].startswith('inline; filename="incident-')
-    download = web.get(reverse("evidence", args=[row.incident_id, row.pk, "goroutine"]), {"download": ""})
+    download = web.get(reverse("evidence", args=[row.incident_id, row.pk, "earlier/goroutine"]), {"download": ""})
     assert download["Content-Disposition"].startswith("attachment")
+
+
+def test_a_profile_comes_as_the_file_that_go_tool_pprof_reads(web):
+    row = _evidence("x")
+    answer = web.get(reverse("evidence", args=[row.incident_id, row.pk, "heap"]))
+    assert (answer.content, answer["Content-Type"]) == (b"\x1f\x8b<b>", "application/octet-stream")
+    assert answer["Content-Disposition"].startswith("attachment; filename=")
+    assert answer["Content-Disposition"].endswith('heap.pb.gz"')
+    assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+def test_each_replica_that_was_looked_at_is_named(web):
+    story = factories.opened()
+    looks = [Evidence("go_profiles", "payments", story.at, {"x": 1}, replica=name) for name in ("pay-1", "pay-2")]
+    store.keep(story.incident.pk, 1, store.pack(looks))
+    page = text(web, reverse("incident", args=[story.incident.pk]))
+    assert "go profiles of pay-1" in page
+    assert "go profiles of pay-2" in page
 
 
 def test_raw_evidence_belongs_to_its_incident(web):
     row, other = _evidence("x"), factories.opened()
     assert web.get(reverse("evidence", args=[row.incident_id, row.pk, "nothing"])).status_code == 404
-    assert web.get(reverse("evidence", args=[other.incident.pk, row.pk, "goroutine"])).status_code == 404
+    assert web.get(reverse("evidence", args=[other.incident.pk, row.pk, "earlier/goroutine"])).status_code == 404
 
 
 def _evidence(content: str) -> EvidenceRow:
     story = factories.opened()
-    row = EvidenceRow.of(
-        story.incident.pk, 1, Evidence("go_goroutines", 'a"b\r\nc', story.at, texts={"goroutine": content})
+    seen = Evidence(
+        "go_profiles", 'a"b\r\nc', story.at, texts={"earlier/goroutine": content}, profiles={"heap": b"\x1f\x8b<b>"}
     )
-    row.save()
-    return row
+    store.keep(story.incident.pk, 1, store.pack([seen]))
+    return EvidenceRow.objects.get(incident=story.incident)
 
 
 EVIL = "<script>alert(1)</script>"

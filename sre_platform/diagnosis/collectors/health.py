@@ -28,7 +28,8 @@ class Health:
         if not target.health_url:
             raise Unavailable(f"The catalog names no health_url for {target.service}.")
         probes = [_probe(target.health_url, params.timeout_s) for _ in range(params.tries)]
-        return Evidence(self.name, target.service, now(), {"probes": probes})
+        asked = (f"GET {http.shown(target.health_url)}",) * params.tries
+        return Evidence(self.name, target.service, now(), {"probes": probes}, asked=asked)
 
 
 def _probe(url: str, timeout_s: float) -> dict[str, Any]:

@@ -27,4 +27,5 @@ class Process:
             "down_s": max(0, process.seen - process.stopped) if not process.running else 0,
             "exit_status": process.exit_status,
         }
-        return Evidence(self.name, target.service, now(), data)
+        asked = (f"supervisor.getProcessInfo({target.process})",)
+        return Evidence(self.name, target.service, now(), data, asked=asked)

@@ -31,4 +31,5 @@ class SliWindow:
             }
             for goal, seen in zip(target.objectives, measured, strict=True)
         ]
-        return Evidence(self.name, target.service, now(), {"objectives": rows})
+        asked = tuple(f"{goal.sli.kind} of {goal.sli.metric}, now" for goal in target.objectives)
+        return Evidence(self.name, target.service, now(), {"objectives": rows}, asked=asked)

@@ -1,6 +1,6 @@
 """The values that every goroutine profile becomes, whatever its form was: goroutines that wait alike, in buckets."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from sre_platform.diagnosis.domain import Site
@@ -34,8 +34,8 @@ class Bucket:
 
     ``state`` is the runtime's wait reason ("" when the profile does not tell), ``minutes`` the shortest and longest
     wait that the runtime stamped (not an age, often None), ``leaked`` how many of ``count`` the garbage collector
-    proved unreachable, ``sample_id`` the id of the oldest (ids grow), None in debug=1. ``samples`` are at most SAMPLES
-    of its goroutines, in the order of the dump; only debug=2 has any.
+    proved unreachable, ``sample_id`` the lowest id, None in debug=1. ``ids`` are those of all its goroutines and
+    ``samples`` at most SAMPLES of them as they were printed, in the order of the dump; only debug=2 has any.
     """
 
     state: str
@@ -46,6 +46,7 @@ class Bucket:
     leaked: int = 0
     sample_id: int | None = None
     samples: tuple[Goroutine, ...] = field(default=(), compare=False, repr=False)
+    ids: Sequence[int] = field(default=(), compare=False, repr=False)
 
     @property
     def key(self) -> tuple[str, tuple[Frame, ...], str]:
@@ -76,6 +77,7 @@ def merged(one: Bucket, other: Bucket) -> Bucket:
         minutes=(min(waits), max(waits)) if waits else None,
         sample_id=min((g for g in (one.sample_id, other.sample_id) if g is not None), default=None),
         samples=(one.samples + other.samples)[:SAMPLES],
+        ids=(*one.ids, *other.ids),
     )
 
 

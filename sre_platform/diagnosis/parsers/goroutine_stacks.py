@@ -8,6 +8,7 @@ split and a look into a dict; only what has not been seen before is read call by
 never remembered, and is read call by call each time: slower, but right.
 """
 
+from array import array
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -64,8 +65,7 @@ class Stacks:
             tally, leaked = known
             tally.count += 1
             tally.leaked += leaked
-            if goroutine < tally.oldest:
-                tally.oldest = goroutine
+            tally.ids.append(goroutine)
             if notes:
                 tally.wait(minutes[notes] if notes in minutes else self._remember(notes))
             if len(tally.samples) < SAMPLES:
@@ -111,7 +111,7 @@ class Stacks:
 class _Tally:
     """A bucket that is being counted."""
 
-    __slots__ = ("count", "first", "leaked", "longest", "oldest", "samples", "shortest")
+    __slots__ = ("count", "first", "ids", "leaked", "longest", "samples", "shortest")
 
     def __init__(self, first: Bucket) -> None:
         self.first = first
@@ -119,14 +119,14 @@ class _Tally:
         self.leaked = 0
         self.shortest = NEVER
         self.longest = -1
-        self.oldest = NEVER
+        self.ids = array("q")  # 8 bytes each
         self.samples: list[Goroutine] = []
 
     def add(self, bucket: Bucket) -> None:
         """Count what was read call by call: a bucket of one."""
         self.count += bucket.count
         self.leaked += bucket.leaked
-        self.oldest = min(self.oldest, NEVER if bucket.sample_id is None else bucket.sample_id)
+        self.ids.extend(bucket.ids)
         self.wait(bucket.minutes[0] if bucket.minutes else None)
 
     def wait(self, minutes: int | None) -> None:
@@ -140,8 +140,9 @@ class _Tally:
             count=self.count,
             leaked=self.leaked,
             minutes=(self.shortest, self.longest) if self.longest >= 0 else None,
-            sample_id=self.oldest,
+            sample_id=min(self.ids),
             samples=tuple(self.samples),
+            ids=self.ids,
         )
 
 
@@ -164,7 +165,7 @@ def _id(head: bytes) -> int | None:
     if not head.startswith(HEAD) or not head.endswith(b":"):
         return None
     digits = head[len(HEAD) : head.find(b" ", len(HEAD))]
-    return int(digits) if digits.isdigit() and len(digits) <= LONGEST_NUMBER else None
+    return int(digits) if digits.isdigit() and len(digits) < LONGEST_NUMBER else None
 
 
 # --- one goroutine, call by call --------------------------------------------------------------------------------------
@@ -191,7 +192,7 @@ def _header(line: str) -> _Header | None:
     before, opened, rest = line.partition(" [")
     inside, closed, _ = rest.partition("]")  # no wait reason holds a bracket; labels may, but they come later
     id_ = number(before.removeprefix("goroutine ").partition(" ")[0])
-    if id_ is None or not opened or not closed:
+    if id_ is None or id_ >= NEVER or not opened or not closed:
         return None
     state, *notes = inside.split(", ")
     bare, leaked = _bare(state)
@@ -235,7 +236,7 @@ def _stack(header: _Header, body: Sequence[str]) -> Bucket:
     # Before Go 1.20 every lock, WaitGroup and Cond waited in plain "semacquire".
     state = (wait_of(frames) or header.state) if header.state == "semacquire" else header.state
     sample = _as_printed(header.id, "\n".join(body))
-    return Bucket(state, frames, creator, 1, minutes, int(header.leaked), header.id, (sample,))
+    return Bucket(state, frames, creator, 1, minutes, int(header.leaked), header.id, (sample,), (header.id,))
 
 
 def _as_printed(goroutine: int, text: str) -> Goroutine:

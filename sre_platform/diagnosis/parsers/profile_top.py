@@ -73,12 +73,10 @@ def top(
     graph, dropped, edge_cut = _significant(stacks, node_fraction, edge_fraction)
     nodes = len(graph.nodes)
     order = _by_cum if cum else _by_flat
-    shown = sorted(graph.nodes, key=order(stacks, graph))
     if 0 < count < nodes:
-        graph = stacks.graph(set(shown[:count]))
-        shown = sorted(graph.nodes, key=order(stacks, graph))
-    total = _total(profile.samples, index)
-    kind = profile.sample_types[index]
+        graph = stacks.graph(set(sorted(graph.nodes, key=order(stacks, graph))[:count]))
+    shown = sorted(graph.nodes, key=order(stacks, graph))
+    total, kind = _total(profile.samples, index), profile.sample_types[index]
     rows = _rows(stacks, graph, shown, total, edge_cut)
     return Top(
         kind, total, rows, nodes, dropped, abs(int64(float(total) * node_fraction)), _unit(rows, total, kind.unit)

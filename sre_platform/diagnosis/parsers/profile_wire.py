@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from sre_platform.kernel.errors import Malformed
 
 SIZE_LIMIT = 256 << 20  # bytes, not compressed; 470,000 goroutines with labels of their own are 30 MB
-# Wire fields and packed numbers. 470,000 goroutines with two labels each are 5 million; each costs at most 80 bytes.
-FIELD_LIMIT = 12_000_000
+# Wire fields, packed numbers and frames. 470,000 goroutines with labels of their own are 4 million.
+FIELD_LIMIT = 8_000_000
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _GZIP = b"\x1f\x8b"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sre_platform.diagnosis.parsers.goroutines import CHAN_OPERATION, Bucket, Dump
 from sre_platform.diagnosis.rca.code import is_library, is_standard_library, package_of, receiver_of
 from sre_platform.diagnosis.rca.lock_graph import (
+    LOCK_SLOW,
     READ,
     WRITE,
     Group,
@@ -121,10 +122,11 @@ def _judged(chain: _Chain, stuck: "_Stuck") -> Iterator[Entanglement]:
     before = [person for group in chain.groups[:-1] for person in group]
     mistake = (
         _reentered(last)
+        or _recursive([person for group in chain.groups for person in group])
+        or _writers(last)
         or (_cycle(chain) if chain.closed else None)
         or (_held_by(chain.end, last, True) if chain.end else None)
-        or _recursive(last)
-        or stuck.sender(last)
+        or stuck.fellow(last)
         or _doubled(last)
         or (_cycle(chain) if before else None)
         or stuck.beside(last)
@@ -182,12 +184,25 @@ def _cause_of_holder(bucket: Bucket) -> str:
 def _recursive(group: Group) -> Entanglement | None:
     """A reader that reads already waits behind a writer that waits for the first read to end."""
     writers = [person for person in group if person.takes(WRITE)]
-    readers = [p for p in group if p.takes(READ) and (holds_itself(p) or same_type_outside(p))]
+    wanted = {writer.object for writer in writers} - {None}
+    sure = [p for p in group if p.takes(READ) and (holds_itself(p) or not wanted.isdisjoint(_outer_pointers(p)))]
+    readers = sure or [p for p in group if p.takes(READ) and same_type_outside(p)]
     if not writers or not readers:
         return None
-    certain = any(map(holds_itself, readers))
+    certain = bool(sure)
     why = "A reader that holds the RWMutex already asks for it again, behind a writer who waits for the reader."
     return _mistake("rwmutex_recursive_rlock", [*readers, *writers], certain, why)
+
+
+def _outer_pointers(person: Person) -> set[int]:
+    return {pointer for call in person.own[1:] for pointer in call.pointers}
+
+
+def _writers(group: Group) -> Entanglement | None:
+    """Writers that are past the queue of their RWMutex: at most one for each, so these wait for different ones."""
+    first = {p.bucket: p for p in group if p.takes(WRITE) and not p.takes(*LOCK_SLOW)}
+    why = f"{len(first)} writers are next at their RWMutexes, which are therefore different ones: each holds another's."
+    return _mistake(ABBA, [*first.values()], False, why) if len(first) > 1 else None
 
 
 def _doubled(group: Group) -> Entanglement | None:
@@ -224,11 +239,12 @@ class _Stuck:
         if person.goroutine.parent and person.goroutine.parent != MAIN_GOROUTINE and not _of_library(person.bucket):
             self._by_parent[person.goroutine.parent].append(person)
 
-    def sender(self, group: Group) -> Entanglement | None:
-        """Somebody stuck in a send, in a method of the type that takes the lock."""
+    def fellow(self, group: Group) -> Entanglement | None:
+        """Somebody stuck in a channel operation, in a method of the type that takes the lock."""
         types = {receiver_of(person.caller.function) for person in group if person.caller} - {""}
         fellows = (p for name in sorted(types) for p in self._by_call.get(name, ()))
-        related = [p for p in self._likely(fellows, ()) if p.bucket.state == "chan send"]
+        family = {p.goroutine.parent for p in group} | {p.goroutine.id for p in group}
+        related = [p for p in self._likely(fellows, family) if p.bucket.state in ("chan send", "chan receive")]
         return _held_by(related[0], group, False) if related else None
 
     def beside(self, group: Group) -> Entanglement | None:

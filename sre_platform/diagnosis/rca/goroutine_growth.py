@@ -8,13 +8,18 @@ come to and leave again: that is traffic.
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import sqrt
 
 from sre_platform.diagnosis.domain import Kind, Site
 from sre_platform.diagnosis.parsers.goroutines import CHAN_OPERATION, Bucket, Dump, merged
 from sre_platform.diagnosis.rca.code import user_site
+from sre_platform.diagnosis.rca.parents import PARENT_WAITS, waiting_parents
 
 # Goroutines. Measured on 27 leaks (the largest bucket grew by 7 or more in each) and 6 healthy services (by 3 or less).
 MIN_GROWTH = 7
+
+# Standard deviations by which a number of goroutines may move without meaning anything.
+SIGMAS = 3.0
 
 # Frames. debug=2 leaves out the middle of a stack behind 50 frames (runtime/traceback.go, tracebackInnerFrames), other
 # profiles behind 128: only the innermost ones can be compared.
@@ -46,7 +51,6 @@ CHANNEL_WAITS = frozenset(
 LOCK_WAITS = frozenset({"sync.Mutex.Lock", "sync.RWMutex.Lock", "sync.RWMutex.RLock", "semacquire"})
 OTHER_WAITS = frozenset({"sync.WaitGroup.Wait", "sync.Cond.Wait", "IO wait", "sleep", "syscall"})
 WAITS = CHANNEL_WAITS | LOCK_WAITS | OTHER_WAITS
-PARENT_WAITS = frozenset({"sync.WaitGroup.Wait", "chan receive", "select", CHAN_OPERATION})
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,12 @@ class _Change:
             return False
         return after.count <= FILLS_UP * before.count and _left(before, after)
 
+    def enough(self, bucket: Bucket) -> bool:
+        """Whether it grew by more than traffic makes of itself."""
+        before, after = self._pair(bucket)
+        growth = self.growth(bucket) or 0
+        return after is not None and growth >= MIN_GROWTH and growth >= _noise(before, after)
+
     def _pair(self, bucket: Bucket) -> tuple[Bucket | None, Bucket | None]:
         key = self._key(bucket)
         return self._before.get(key), self._after.get(key)
@@ -115,10 +125,24 @@ def _left(before: Bucket, after: Bucket) -> bool:
 
     Numbers are given out in batches, one to each processor: a goroutine may have a lower one than an older one.
     """
-    if len(before.samples) == before.count and len(after.samples) == after.count:
-        return {goroutine.id for goroutine in before.samples}.isdisjoint(goroutine.id for goroutine in after.samples)
+    if before.ids and after.ids:
+        return set(before.ids).isdisjoint(after.ids)
     known = before.sample_id is not None and after.sample_id is not None
     return known and (after.sample_id or 0) > (before.sample_id or 0)
+
+
+def _noise(before: Bucket | None, after: Bucket) -> float:
+    """By how much the number may grow because goroutines come and go, SIGMAS standard deviations of it.
+
+    Those that came and those that left are two counts of events; where they are not known, they are as many as were
+    there. Where none has left, nothing comes and goes.
+    """
+    if before is None:
+        return 0
+    if not before.ids or not after.ids:
+        return SIGMAS * sqrt(before.count) if None in (before.sample_id, after.sample_id) else 0
+    left = len(set(before.ids) - set(after.ids))
+    return SIGMAS * sqrt(2 * left + after.count - before.count) if left else 0
 
 
 def _by(key: Callable[[Bucket], Hashable], buckets: Iterable[Bucket]) -> dict[Hashable, Bucket]:
@@ -175,7 +199,7 @@ def _grew(buckets: Sequence[Bucket], change: _Change) -> Callable[[Bucket], bool
         return used + sum(children[name] for name in awaited) >= EXPLAINED_SHARE * bucket.count
 
     def grew(bucket: Bucket) -> bool:
-        enough = bucket.state in WAITS and (change.growth(bucket) or 0) >= MIN_GROWTH
+        enough = bucket.state in WAITS and change.enough(bucket)
         return enough and not (change.passes(bucket) or calls(bucket, BACKGROUND_READ) or busy(bucket))
 
     return grew
@@ -188,8 +212,7 @@ def calls(bucket: Bucket, *functions: str) -> bool:
 
 def with_victims(leads: Sequence[Suspect]) -> list[Suspect]:
     """Two plain cases: a parent that waits for its blocked child, lock waiters beside a blocked channel operation."""
-    started = Counter(lead.bucket.created_by.function for lead in leads if lead.bucket.created_by)
-    parents = [_waits_for_child(lead.bucket, started) for lead in leads]
+    parents = waiting_parents([lead.bucket for lead in leads])
     channel = any(_holds_up(lead) for lead, parent in zip(leads, parents, strict=True) if not parent)
     return [
         replace(lead, victim=parent or (channel and lead.bucket.state in LOCK_WAITS))
@@ -200,13 +223,6 @@ def with_victims(leads: Sequence[Suspect]) -> list[Suspect]:
 def _holds_up(lead: Suspect) -> bool:
     """Whether it can be the one for whom lock waiters wait. A select that only grows may have a way out."""
     return lead.bucket.state in CHANNEL_WAITS and (lead.evidence == "gc-proof" or lead.bucket.state != "select")
-
-
-def _waits_for_child(bucket: Bucket, started: Counter[str]) -> bool:
-    """``started`` counts suspects by the function that created them, this one among them."""
-    own = bucket.created_by.function if bucket.created_by else ""
-    functions = {frame.function for frame in bucket.frames}
-    return bucket.state in PARENT_WAITS and any(started[name] > (name == own) for name in functions)
 
 
 def _rank(suspect: Suspect) -> tuple[bool, bool, bool, int, bool, int]:

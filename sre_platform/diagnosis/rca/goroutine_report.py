@@ -19,10 +19,12 @@ from sre_platform.diagnosis.rca.goroutine_growth import MIN_GROWTH, Suspect, sus
 from sre_platform.diagnosis.rca.goroutine_names import context_cause, named_cause
 from sre_platform.diagnosis.rca.goroutine_signatures import CAUSES_BY_STATE, signature
 from sre_platform.diagnosis.rca.goroutine_states import RARITY, state_suspects
+from sre_platform.diagnosis.rca.parents import MAIN, awaited
 
 # Leaks of one operation grow together, give or take what is just on its way.
 TOGETHER = 0.8
 MOST_CAUSES = 20
+NOBODY_WAITS = 1000
 NO_WAY_OUT = "select_no_ctx_done"  # what the source says of a select when it says nothing more of it
 
 
@@ -30,8 +32,8 @@ NO_WAY_OUT = "select_no_ctx_done"  # what the source says of a select when it sa
 class Cause:
     """One finding: a bucket that is to blame and what for. ``growth`` is in goroutines, None when not known.
 
-    ``site`` is None when the guilty call is on no stack; ``why`` is what the locks say, or ""; ``rank`` orders those
-    who share a blame, the likeliest is 0.
+    ``site`` is None when the guilty call is on no stack; ``why`` is what the locks say, or ""; ``rank`` orders what is
+    else alike: those who share a blame, the likeliest is 0, and behind them those whom nobody waits for.
     """
 
     bucket: Bucket
@@ -84,7 +86,7 @@ def report(later: Dump, earlier: Dump | None = None, leaked: Dump | None = None,
     roots = [_tangled(n, tangle, leads) for tangle in tangles for n in range(len(tangle.roots))]
     known = {root.bucket.key for root in roots} | held
     free = [lead for lead in leads if lead.bucket.key not in known]
-    scene = _Scene(later, earlier, leaked is not None, source)
+    scene = _Scene(later, earlier, source, [lead.bucket for lead in free if lead.victim])
     roots += [_cause(lead, scene) for lead in free if not lead.victim]
     roots = _in_pairs(roots)
     causes = _told_once(sorted(roots, key=_order(roots)))[:MOST_CAUSES]
@@ -137,8 +139,8 @@ class _Scene:
 
     later: Dump
     earlier: Dump | None
-    asked_the_collector: bool
     source: Source
+    parents: Sequence[Bucket]
 
 
 def _cause(lead: Suspect, scene: _Scene) -> Cause:
@@ -146,7 +148,8 @@ def _cause(lead: Suspect, scene: _Scene) -> Cause:
     read = "" if signed else _in_source(lead, scene.source)
     cause = signed or _by_wait(lead, scene, read) or CAUSES_BY_STATE[lead.bucket.state or CHAN_OPERATION]
     told = bool(signed or read) and read != NO_WAY_OUT
-    return Cause(lead.bucket, cause, lead.evidence, lead.site, lead.growth, told)
+    rank = NOBODY_WAITS * (not awaited(lead.bucket, scene.parents))
+    return Cause(lead.bucket, cause, lead.evidence, lead.site, lead.growth, told, rank=rank)
 
 
 def _in_source(lead: Suspect, source: Source) -> str:
@@ -155,7 +158,7 @@ def _in_source(lead: Suspect, source: Source) -> str:
 
 
 def _by_wait(lead: Suspect, scene: _Scene, read: str) -> str:
-    """What source, names, context, the runtime's minutes and the collector's silence say about a channel wait."""
+    """What source, names, context and the runtime's minutes say about a channel wait."""
     bucket = lead.bucket
     grew = lead.evidence == "growth"
     named = named_cause(bucket, grew)
@@ -171,32 +174,32 @@ def _by_wait(lead: Suspect, scene: _Scene, read: str) -> str:
 
 
 def _wakes(bucket: Bucket, scene: _Scene) -> bool:
-    """Whether it goes round, as on a ticker: it never waits for a minute, though others that were there before do.
-
-    The collector proves whoever waits on a channel that nobody else knows; a ticker's is known to the runtime.
-    """
-    if scene.asked_the_collector and bucket.state == "chan receive":
-        return True
+    """Whether it goes round, as on a ticker: it never waits for a minute, though others that were there before do."""
     there_before = scene.earlier is not None and any(b.key == bucket.key for b in scene.earlier.buckets)
     return bucket.minutes is None and there_before and any(b.minutes for b in scene.later.buckets)
 
 
 def _in_pairs(roots: Sequence[Cause]) -> list[Cause]:
-    """Methods of one object, started together, that all send or all receive: they wait for each other."""
+    """Goroutines that were started together and all send, or all receive: they wait for each other."""
     groups: dict[Hashable, list[Cause]] = defaultdict(list)
     for root in roots:
         groups[_fellowship(root)].append(root)
     pairs = {id(root) for key, group in groups.items() if key and len(group) > 1 for root in group}
-    why = "Methods of one type that were started together all wait in the same direction: for each other."
+    why = "They were started together and all wait in the same direction: for each other."
     return [replace(root, cause="chan_wait_cycle", why=why) if id(root) in pairs else root for root in roots]
 
 
 def _fellowship(root: Cause) -> Hashable:
-    """What fellows have in common, None for one who can have none."""
+    """What fellows have in common, None for one who can have none.
+
+    Receivers of one parent, or methods of one type: functions that send may as well be stages of one pipeline.
+    """
     bucket = root.bucket
     type_ = receiver_of(root.site.function) if root.site else ""
     parents = frozenset(goroutine.parent for goroutine in bucket.samples)
-    if root.why or not type_ or bucket.state not in ("chan send", "chan receive") or parents <= {None}:
+    if root.why or bucket.state not in ("chan send", "chan receive") or parents <= {None}:
+        return None
+    if not type_ and (bucket.state == "chan send" or MAIN in parents):
         return None
     return type_, bucket.state, parents, bucket.count
 
@@ -217,8 +220,9 @@ def _order(roots: Sequence[Cause]) -> Any:
             -(root.growth or 0) if (root.growth or 0) < TOGETHER * most else 0,
             root.rank,
             -RARITY.get(bucket.state, 0),
-            -(bucket.sample_id or 0) if root.evidence == "state" else 0,  # what was started last is no furniture
-            -bucket.count,
+            -bucket.count if root.evidence != "state" else 0,
+            # Of what may be idle, the last started is no furniture; of what is stuck, the first keeps the others.
+            (bucket.sample_id or 0) * (-1 if root.evidence == "state" else 1),
             str(root.site),
         )
 

@@ -25,9 +25,9 @@ class _Seen:
 class GoroutineLeak:
     """Goroutines pile up at one line, hold each other up with locks, or can never go on (the garbage collector's word).
 
-    Reads ``go_goroutines``: texts ``goroutine``, and where there are any ``earlier`` and ``goroutineleak``; data
-    ``seconds_apart`` (seconds). Says nothing when the later dump is missing or cannot be read, or when nothing but the
-    state of some goroutines speaks for a cause.
+    Reads ``go_goroutines``: texts or profiles ``goroutine``, and where there are any ``earlier`` and ``goroutineleak``;
+    data ``seconds_apart`` (seconds). Says nothing when the later dump is missing or cannot be read, or when nothing but
+    the state of some goroutines speaks for a cause.
     """
 
     name = "goroutine_leak"
@@ -41,7 +41,9 @@ class GoroutineLeak:
 
 
 def _seen(evidence: Evidence | None) -> _Seen | None:
-    texts = evidence.texts if evidence and not evidence.missing else {}
+    texts: Mapping[str, str | bytes] = {}
+    if evidence and not evidence.missing:
+        texts = {**evidence.profiles, **evidence.texts}
     dumps: dict[str, Dump] = {}
     unread: list[str] = []
     for name in texts.keys() & {"goroutine", "earlier", "goroutineleak"}:

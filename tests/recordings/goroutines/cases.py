@@ -15,6 +15,8 @@ MARKER = re.compile(r"// ((?:(?:ROOT|VICTIM|CREATED) \w+ ?)+)$")
 HEADER = re.compile(r"^goroutine \d+ .*?\[([^\],]+)[^\]]*\]")
 PLACE = re.compile(r"^\t(.+?):(\d+)(?: \+0x[0-9a-f]+)?$")
 ROLES = ("ROOT", "VICTIM", "CREATED")
+SUITES = {"kernel": "own kernel", "kernel2": "own kernel 2", "service": "own service", "healthy": "own healthy"}
+KERNELS = ("kernel", "kernel2")
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ def read_cases(services: Path) -> list[Case]:
 
 
 def _case(service: str, name: str, cause: str, rest: str) -> Case:
-    words = [word.strip() for word in re.split(r", (?=[a-z]+(?:=|,|$))", rest) if word.strip(" ,")]
-    suite = "healthy" if cause == "healthy" else next(w for w in words if w in ("service", "kernel"))
+    words = [word.strip() for word in re.split(r", (?=[a-z0-9]+(?:=|,|$))", rest) if word.strip(" ,")]
+    suite = "healthy" if cause == "healthy" else next(w for w in words if w in SUITES)
     options = {key: value for key, _, value in (w.partition("=") for w in words if w != suite)}
     return Case(name, service, cause, suite, options)
 
@@ -120,7 +122,7 @@ def label(case: Case, dump: str) -> dict[str, Any]:
     healthy = case.suite == "healthy"
     return {
         "id": f"own/{case.name}",
-        "suite": f"own {case.suite}",
+        "suite": SUITES[case.suite],
         "leak": not healthy,
         "root_cause": None if healthy else case.cause,
         "culprit_in_dump": case.in_dump,

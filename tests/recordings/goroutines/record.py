@@ -1,8 +1,8 @@
-"""Records the goroutine corpus anew: ``python -m tests.recordings.goroutines.record [NAME...]``.
+"""Records the goroutine corpus anew: ``python -m tests.recordings.goroutines.record [SUITE... | NAME...]``.
 
 Builds every service of services/ with the Go toolchain of the lab, runs one process per case, drives traffic against it
-and writes kernel.jsonl.gz, service.jsonl.gz and healthy.jsonl.gz. Takes about four minutes. With names, it records only
-those cases and prints what it saw instead.
+and writes a .jsonl.gz for each suite. Takes about six minutes. With suites, it records and writes only those; with the
+beginnings of names, it records only those cases and prints what it saw instead.
 """
 
 import asyncio
@@ -41,6 +41,8 @@ NAMES = {
     "fleet": ("agent", "loop", "collect", "watchConfig", "3", "true"),
     "notify": ("boot", "deliver", "publishStats", "rotateLogs", "10", "true"),
     "raftstore": ("host", "apply", "tick", "reopenLogs", "2", "false"),
+    "harbor": ("quay", "haul", "tally", "awaitSignals", "5", "false"),
+    "observatory": ("site", "assist", "measure", "recalibrate", "9", "false"),
 }
 
 
@@ -125,8 +127,8 @@ async def watch(case: corpus.Case, port: int, clients: Clients) -> dict[str, Any
     earlier = None
     age = SETTLE if "again" in case.options or zlib.crc32(case.name.encode()) % 4 == 0 else AGE
     await clients.many(act, first)
-    await asyncio.sleep(SETTLE if case.suite != "kernel" else age)
-    if case.suite != "kernel":
+    await asyncio.sleep(SETTLE if case.suite not in corpus.KERNELS else age)
+    if case.suite not in corpus.KERNELS:
         earlier = (await fetch(port, "/debug/pprof/goroutine?debug=2")).decode()
         if "again" in case.options:
             clients.hang_up()
@@ -167,7 +169,7 @@ async def profiles(port: int) -> dict[str, Any]:
 
 def rounds(case: corpus.Case) -> tuple[int, int]:
     """How many requests come before the earlier dump and after it."""
-    if case.suite == "kernel" or "flow" in case.options:
+    if case.suite in corpus.KERNELS or "flow" in case.options:
         return 0, 0
     if "n" in case.options:
         first, _, second = case.options["n"].partition(",")
@@ -176,7 +178,7 @@ def rounds(case: corpus.Case) -> tuple[int, int]:
     return 5 + dice % 17, 11 + dice // 17 % 29
 
 
-async def record_all(wanted: list[corpus.Case]) -> list[dict[str, Any]]:
+async def record_all(wanted: list[corpus.Case]) -> tuple[list[dict[str, Any]], list[str]]:
     gate = asyncio.Semaphore(AT_A_TIME)
     server = await asyncio.start_server(dependency, "127.0.0.1", 0)
     upstream = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -195,16 +197,13 @@ async def record_all(wanted: list[corpus.Case]) -> list[dict[str, Any]]:
         binaries = {service: build(service, scratch) for service in sorted({case.service for case in wanted})}
         machine = Machine(binaries, upstream, scratch)
         lines = await asyncio.gather(*(one(case, machine) for case in wanted))
-    if failures:
-        sys.stderr.write("\n".join(failures) + "\n")
-        if len(sys.argv) == 1:
-            sys.exit(1)
-    return [line for line in lines if line]
+    return [line for line in lines if line], failures
 
 
-def write(lines: list[dict[str, Any]]) -> None:
-    for suite in ("kernel", "service", "healthy"):
-        mine = sorted((line for line in lines if line["suite"] == f"own {suite}"), key=lambda line: str(line["id"]))
+def write(lines: list[dict[str, Any]], suites: list[str]) -> None:
+    for suite in suites:
+        named = (line for line in lines if line["suite"] == corpus.SUITES[suite])
+        mine = sorted(named, key=lambda line: str(line["id"]))
         text = "".join(json.dumps(line) + "\n" for line in mine)
         (HERE / f"{suite}.jsonl.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
 
@@ -224,13 +223,18 @@ def show(lines: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    names = sys.argv[1:]
-    known = corpus.read_cases(HERE / "services")
-    wanted = [case for case in known if not names or case.service in names or case.name.startswith(tuple(names))]
-    lines = asyncio.run(record_all(wanted))
+    names = sys.argv[1:] or list(corpus.SUITES)
+    suites = [name for name in corpus.SUITES if name in names]
+    wanted = [case for case in corpus.read_cases(HERE / "services") if is_wanted(case, names, suites)]
+    lines, failures = asyncio.run(record_all(wanted))
     show(lines)
-    if not names:
-        write(lines)
+    if failures:
+        sys.exit("\n".join(failures))
+    write(lines, suites)
+
+
+def is_wanted(case: corpus.Case, names: list[str], suites: list[str]) -> bool:
+    return case.suite in suites if suites else case.service in names or case.name.startswith(tuple(names))
 
 
 if __name__ == "__main__":

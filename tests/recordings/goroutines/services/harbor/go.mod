@@ -1,0 +1,3 @@
+module git.example.net/port/harbor
+
+go 1.26

@@ -1,0 +1,3 @@
+module observatory.example/night
+
+go 1.26
