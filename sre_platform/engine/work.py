@@ -151,10 +151,21 @@ class Work:
         """Every guard's judgement of a step, and the one that counts."""
         request = guardrails.Request(step.incident_id, step.target, step.action, step.cause, step.irreversible)
         facts = guardrails.Facts(
-            now(), halted(), policies(), steps.past(but=step), storm(now()), flapping(step.incident_id)
+            now(),
+            halted(),
+            policies(),
+            steps.past(but=step),
+            storm(now()),
+            flapping(step.incident_id),
+            self._unproven(step),
         )
         judgements = guardrails.judge(GUARDS, request, facts)
         return judgements, guardrails.verdict(judgements)
+
+    def _unproven(self, step: Step) -> str:
+        """The playbook that proposed the step, when no experiment proves it."""
+        book = self.playbooks.get(step.playbook)
+        return "" if book and book.proof else book.name if book else "(which is not known)"
 
     def step(self) -> Step:
         """The repair that is being worked on: the newest one."""

@@ -76,7 +76,8 @@ class Facts:
     """All that guards may know.
 
     ``halted`` is the reason of the kill switch, ``storm`` says which incident is one, ``flapping`` names the incident's
-    alerts that come and go; each is empty while there is nothing to say.
+    alerts that come and go, ``unproven`` the playbook when it names no experiment; each is empty while there is nothing
+    to say.
     """
 
     now: datetime
@@ -85,6 +86,7 @@ class Facts:
     past: Sequence[PastAction]
     storm: str = ""
     flapping: str = ""
+    unproven: str = ""
 
     def policy(self, request: Request) -> Policy | None:
         """The first policy that covers the request; they are in order of precedence."""

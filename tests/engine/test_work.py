@@ -4,21 +4,33 @@ from sre_platform.engine.work import GUARDS, Work
 from sre_platform.guardrails.domain import Answer
 from sre_platform.guardrails.models import RemediationPolicy
 from sre_platform.incidents.domain import State
+from sre_platform.playbook.schema import parse_playbook
 from sre_platform.remediation.models import Step
 from tests.fakes.leases import incident, take
 
 pytestmark = pytest.mark.django_db
+
+UNPROVEN = """
+name: unproven
+summary: What no experiment has ever brought about.
+match: {alerts: ["*"]}
+collect: [process]
+diagnose: {rules: [process_down]}
+remediate: [restart_service]
+"""
+PROVEN = UNPROVEN.replace("name: unproven", "name: proven") + "proof: [payments/killed]\n"
 
 
 @pytest.fixture
 def work():
     RemediationPolicy.objects.create(name="all", mode="auto", cooldown_s=300, max_actions=1)
     row = incident(State.APPROVED)
-    return Work(take(row.pk), row, {}, {})
+    return Work(take(row.pk), row, {"proven": parse_playbook(PROVEN), "unproven": parse_playbook(UNPROVEN)}, {})
 
 
 def a_step(about, **fields):
     known = {"cause": "c", "action": "restart_service", "target": "payments", "says": "s", "aim": {}, "undo": {}}
+    known |= {"playbook": "proven"}
     return Step(incident=about, **known | fields)
 
 
@@ -27,6 +39,12 @@ def test_what_cannot_be_undone_is_asked_about(work):
     assert (said.answer, said.guard) == (Answer.ASK, "has_undo")
     assert "what it held is gone" in said.reason
     assert len(judgements) == len(GUARDS.names())
+
+
+@pytest.mark.parametrize(("playbook", "named"), [("unproven", "unproven"), ("gone", "not known")])
+def test_what_no_experiment_proves_is_asked_about(work, playbook, named):
+    said = work.judge(a_step(work.incident, playbook=playbook))[1]
+    assert (said.answer, said.guard, named in said.reason) == (Answer.ASK, "proven", True)
 
 
 def test_a_step_is_not_counted_against_itself(work):

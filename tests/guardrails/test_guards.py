@@ -40,6 +40,7 @@ def test_all_guards_are_registered():
         "kill_switch",
         "one_per_target",
         "policy",
+        "proven",
         "storm",
     ]
 
@@ -60,6 +61,12 @@ def test_storm():
 def test_flapping():
     assert said("flapping", facts())[0] is Answer.ALLOW
     assert said("flapping", facts(flapping="HighErrorRatio")) == (Answer.ASK, "HighErrorRatio comes and goes.")
+
+
+def test_proven():
+    assert said("proven", facts())[0] is Answer.ALLOW
+    answer, reason = said("proven", facts(unproven="host-memory"))
+    assert (answer, "host-memory" in reason) == (Answer.ASK, True)
 
 
 def test_has_undo():
