@@ -68,7 +68,7 @@ def test_each_recorded_program_has_its_own_cause_and_no_other(which, scenario):
 def test_metrics_that_are_just_bad_enough(which):
     finding = judge(which, window(SICK[which]))
     assert (finding.family, finding.service, finding.evidence, finding.confidence) == (
-        "dependency", "orders", "metrics", 0.8,
+        "dep", "orders", "metrics", 0.8,
     )  # fmt: skip
     assert any("goroutine dump" in said for said in finding.would_decide)
 

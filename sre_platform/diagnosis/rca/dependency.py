@@ -37,7 +37,7 @@ def finding(
     waiting = crowd is not None and crowd.count >= MIN_CROWD
     return Finding(
         cause=cause,
-        family="dependency",
+        family="dep",
         service=service,
         confidence=BY_METRICS_AND_STACKS if waiting else BY_METRICS,
         evidence="metrics",

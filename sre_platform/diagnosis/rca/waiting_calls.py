@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sre_platform.diagnosis.domain import Evidence, Site
-from sre_platform.diagnosis.parsers.goroutines import Bucket, parse
+from sre_platform.diagnosis.parsers.goroutines import Bucket, Dump, parse
 from sre_platform.diagnosis.rca.goroutine_growth import calls, user_site
 from sre_platform.kernel.errors import Malformed
 
@@ -25,13 +25,8 @@ def crowd_in(
     ``innermost`` counts only those that wait in the function itself and not in something that it called.
     None when there is no dump that can be read: that is not the same as nobody waiting.
     """
-    seen = evidence.get("go_goroutines")
-    text = seen.texts.get(name) if seen and not seen.missing else None
-    if not text:
-        return None
-    try:
-        dump = parse(text)
-    except Malformed:
+    dump = _dump(evidence, name)
+    if dump is None:
         return None
     inside = [b for b in dump.buckets if (_waits_in(b, functions) if innermost else calls(b, *functions))]
     libraries = tuple({_module(function) for function in functions})
@@ -52,3 +47,18 @@ def _owners_line(bucket: Bucket, libraries: tuple[str, ...]) -> Site | None:
 def _module(function: str) -> str:
     """``github.com/redis/go-redis`` of its functions: host, owner and repository; of Go's own, the package."""
     return "/".join(function.split("/")[:3]) if "." in function.partition("/")[0] else function.partition(".")[0] + "."
+
+
+def counted(evidence: Mapping[str, Evidence], name: str = "goroutine") -> int | None:
+    """All goroutines of a dump, None when there is none that can be read."""
+    dump = _dump(evidence, name)
+    return dump.total if dump else None
+
+
+def _dump(evidence: Mapping[str, Evidence], name: str) -> Dump | None:
+    seen = evidence.get("go_goroutines")
+    text = seen.texts.get(name) if seen and not seen.missing else None
+    try:
+        return parse(text) if text else None
+    except Malformed:
+        return None

@@ -70,7 +70,8 @@ def running(binary: Path, scenario: str, **environment: str) -> Iterator[Program
         process.wait(10)
 
 
-def heaps(binary: Path, scenario: str, settle_s: float = 3.0, apart_s: float = 5.0) -> None:
+def heaps(binary: Path, scenario: str) -> None:
+    settle_s, apart_s = (6.0, 10.0) if scenario.startswith("cache/") else (3.0, 5.0)
     with running(binary, scenario) as program:
         time.sleep(settle_s)
         program.write(f"{scenario}/go_profiles/heap.earlier.pb.gz", "/debug/pprof/heap?gc=1")

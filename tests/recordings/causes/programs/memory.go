@@ -12,17 +12,19 @@ import (
 	"time"
 )
 
-var document = strings.Repeat("x", 60<<10)
+var (
+	document = strings.Repeat("x", 60<<10)
+	tokens   [600][]byte
+)
 
 // keepTokens reads documents of 60 KiB and keeps the 16 bytes of each that it needs, as a part of it or as a copy. It
 // knows 600 of them, and replaces 30 a second.
 func keepTokens(copied bool) {
-	kept := make([][]byte, 600)
-	for n := range kept {
-		kept[n] = token(strings.NewReader(document), copied)
+	for n := range tokens {
+		tokens[n] = token(strings.NewReader(document), copied)
 	}
 	for n := 0; ; n++ {
-		kept[n%len(kept)] = token(strings.NewReader(document), copied)
+		tokens[n%len(tokens)] = token(strings.NewReader(document), copied)
 		time.Sleep(time.Second / 30)
 	}
 }
