@@ -1,6 +1,6 @@
 """The statistics: against values that can be computed by hand, and against brute force."""
 
-from math import comb, pi
+from math import comb, erfc, pi, sqrt
 
 import pytest
 from hypothesis import given
@@ -23,9 +23,15 @@ def test_it_is_the_tail_of_all_ways_to_deal(now, rest_now, before, rest_before):
     assert p_of_growth(now, of_now, before, of_before) == pytest.approx(ways / comb(total, marked), abs=1e-12)
 
 
-def test_large_counts_neither_overflow_nor_underflow():
-    assert p_of_growth(60_000, 100_000, 50_000, 100_000) < 1e-300
-    assert p_of_growth(50_100, 100_000, 50_000, 100_000) == pytest.approx(0.33, abs=0.01)
+@pytest.mark.parametrize("times", [1, 1.001, 10**6, 10**14])
+def test_large_counts_are_right_and_take_no_time(times):
+    now, before, total = (int(count * times) for count in (50_100, 50_000, 100_000))
+    z = 100 * sqrt(times) / sqrt(0.5 * 100_000)
+    assert p_of_growth(now, total, before, total) == pytest.approx(0.5 * erfc(z / sqrt(2)), rel=0.01)
+    assert p_of_growth(int(1.2 * now), total, before, total) < 1e-300
+    assert p_of_growth(0, total, 0, total) == 1
+    assert p_of_growth(total, total, total, total) == 1
+    assert p_of_growth(0, 0, total, total) == 1
 
 
 def test_holm_corrects_the_smallest_most_and_never_swaps_them():

@@ -97,7 +97,7 @@ def _held(profile: Profile) -> Callable[[Sample], Held]:
     def held(sample: Sample) -> Held:
         stack = frames(sample)
         objects, space, live, live_space = sample.values
-        size = space / objects if objects else 0.0
+        size = max(0.0, space / objects) if objects else 0.0
         recorded = objects * (1.0 - exp(-size / rate))
         number = next((label.number for label in sample.labels if label.key == SIZE_LABEL), None)
         return Held(

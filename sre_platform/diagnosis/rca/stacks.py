@@ -7,6 +7,7 @@ from sre_platform.diagnosis.domain import Evidence, Site
 from sre_platform.diagnosis.parsers.goroutines import Frame
 from sre_platform.diagnosis.parsers.profile import Profile, Sample, parse
 from sre_platform.diagnosis.rca.goroutine_growth import is_standard_library, user_site
+from sre_platform.diagnosis.rca.values import positive
 from sre_platform.kernel.errors import Malformed
 
 
@@ -51,8 +52,7 @@ class Profiles:
     @property
     def seconds_apart(self) -> float:
         """Between the two looks; 0.0 when it is not known."""
-        apart = self.data.get("seconds_apart")
-        return float(apart) if isinstance(apart, int | float) and apart > 0 else 0.0
+        return positive(self.data.get("seconds_apart"))
 
     def get(self, name: str, *types: str) -> Profile | None:
         """The profile called ``name``, if it is there, can be read and has exactly the sample ``types``."""

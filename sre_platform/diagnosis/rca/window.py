@@ -1,11 +1,11 @@
 """Reads what Prometheus said of a window of time: the named queries of ``prometheus_window`` evidence."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import isfinite
 from statistics import median
 from typing import Any
 
 from sre_platform.diagnosis.domain import Evidence
+from sre_platform.diagnosis.rca.values import finite
 
 # Points of a series that count as "now": one odd scrape among five does not move their median.
 RECENT_POINTS = 5
@@ -43,25 +43,21 @@ class Window:
     def _why(self, name: str) -> str:
         query = self._queries.get(name)
         why = query.get("missing") if isinstance(query, Mapping) else "the playbook does not ask for it."
-        return str(why) if why else "there is no such series."
+        return f"{why}".rstrip(".") + "." if why else "there is no such series."
 
     def _series(self, name: str) -> Iterator[list[float]]:
         query = self._queries.get(name)
-        series = query.get("series") if isinstance(query, Mapping) else None
-        for one in series if isinstance(series, Sequence) else ():
-            values = [value for value in map(_value, one.get("points", ())) if value is not None]
-            if values:
-                yield values
+        for one in _rows(query.get("series") if isinstance(query, Mapping) else None):
+            points = _rows(one.get("points") if isinstance(one, Mapping) else None)
+            # A point is [unix s, value]. Prometheus says NaN where a share is one of nothing.
+            values = (finite(point[1]) for point in points if isinstance(point, list | tuple) and len(point) == 2)
+            if known := [value for value in values if value is not None]:
+                yield known
+
+
+def _rows(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _recent(values: Sequence[float]) -> float:
     return median(values[-RECENT_POINTS:])
-
-
-def _value(point: Any) -> float | None:
-    """The value of ``[unix s, value]``. Prometheus says NaN where a share is one of nothing."""
-    try:
-        value = float(point[1])
-    except (TypeError, ValueError, IndexError, KeyError):
-        return None
-    return value if isfinite(value) else None

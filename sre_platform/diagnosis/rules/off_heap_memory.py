@@ -3,6 +3,7 @@ from dataclasses import dataclass
 
 from sre_platform.diagnosis.domain import Evidence, Finding, Kind
 from sre_platform.diagnosis.parsers import exposition, proc
+from sre_platform.diagnosis.rca.values import positive
 from sre_platform.diagnosis.rca.window import Window
 from sre_platform.kernel.errors import Malformed
 
@@ -57,7 +58,7 @@ def _between_looks(evidence: Mapping[str, Evidence]) -> _Growth | None:
     kernel = [_resident(host, prefix) for prefix in ("earlier/", "")]
     own = [_value(page, "process_resident_memory_bytes") for page in pages]
     resident = kernel if None not in kernel else own  # one source for both looks
-    seconds = _seconds(runtime)
+    seconds = positive(runtime.data.get("seconds_apart")) if runtime else 0.0
     if not seconds or (rss := _more(resident)) is None or (go := _more(held)) is None:
         return None
     kind: Kind = "host" if resident is kernel else "metrics"
@@ -73,8 +74,7 @@ def _over_window(seen: Evidence | None) -> _Growth | None:
     resident, held, heap = map(_more, looks)
     if seen is None or resident is None or held is None:
         return None
-    start, end = seen.data.get("start"), seen.data.get("end")
-    seconds = end - start if isinstance(start, int | float) and isinstance(end, int | float) else 0.0
+    seconds = positive(seen.data.get("end")) - positive(seen.data.get("start"))
     return _Growth(seconds, resident, held, heap or 0.0, None, looks[0][1] or 0.0, "metrics")
 
 
@@ -121,11 +121,6 @@ def _files(host: Evidence | None, prefix: str) -> float | None:
         return None
     known = status and status.rss_bytes is not None and status.rss_anon_bytes is not None
     return (status.rss_bytes or 0) - (status.rss_anon_bytes or 0) if status and known else None
-
-
-def _seconds(seen: Evidence | None) -> float:
-    apart = seen.data.get("seconds_apart") if seen else None
-    return float(apart) if isinstance(apart, int | float) and apart > 0 else 0.0
 
 
 def _finding(service: str, growth: _Growth) -> Finding:
