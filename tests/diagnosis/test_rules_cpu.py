@@ -66,6 +66,7 @@ def test_library_code_counts_for_the_line_that_calls_it_and_the_hottest_line_is_
         (rows(1200, 10_000), rows(700, 10_000)),  # certain, and too little: 4 points
         (rows(2600, 5000), rows(2000, 5000)),  # certain, and 5.6 points: not even a small effect
         (rows(100, 100), rows(100, 300)),  # the other one was made faster
+        (rows(200, 60), rows(100, 300)),  # and the machine is twice as fast: 2 times more, the rest 5 times less
         (rows(200, 200), rows(200, 200)),
         (rows(60, 200, ["runtime.gcDrain", "runtime.gcAssistAlloc", "runtime.mallocgc", "main.accepted:33"]), rows(0)),
         (rows(200, 200, ["runtime.futex", "runtime.schedule"]), rows(0)),  # no line of the owner's
@@ -90,6 +91,10 @@ def test_of_many_functions_one_that_grew_by_chance_is_not_named():
     assert judge(hot, quiet) is None
     few, fewer = [(["main.a:1"], 180), (["main.hot:1"], 22)], [(["main.a:1"], 180), (["main.hot:1"], 5)]
     assert judge(few, fewer)
+
+
+def test_a_hot_spot_is_seen_under_half_the_load_too():
+    assert judge(rows(200, 100), rows(60, 200))
 
 
 def test_more_load_with_the_same_shares_is_no_hot_spot():
