@@ -127,7 +127,7 @@ def test_few_goroutines_there_speak_against_it(which):
 
 def test_recorded_pool_of_redis():
     finding = judge("redis", recorded("redis/sick"))
-    assert finding.because[0] == "orders: 100% of the Redis pool is in use, and the P99 of its commands is 248 ms."
+    assert finding.because[0] == "orders: 100% of the Redis pool is in use, and the P99 of its commands is 459 ms."
     assert finding.advice[0] == "Enlarge the Redis pool from 4 to 6 connections."
     assert "time-outs" in finding.advice[1]
 
