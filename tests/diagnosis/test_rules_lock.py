@@ -193,13 +193,16 @@ def test_recorded_lock_is_the_cause_of_the_pile_up():
 def test_recorded_starvation_lets_a_lock_look_contended():
     finding = checked(recorded("lock/starved"))
     assert (finding.cause, finding.family, finding.confidence) == (SATURATION, "sched", 0.85)
+    assert (finding.site, finding.evidence) == (None, "runtime")
+    assert "more processors" in finding.advice[0]
     assert any("15 of 15 samples" in said for said in finding.because)
 
 
 def test_all_three_signals_make_the_lock_the_root():
     seen = recorded("lock/sick", "go_goroutines", "go_profiles") | recorded("lock/starved", "go_trace")
     finding = checked(seen)
-    assert (finding.cause, finding.confidence) == (LOCK, 0.95)
+    assert (finding.cause, finding.confidence, finding.evidence) == (LOCK, 0.95, "profile")
+    assert "do not help while it is the root" in finding.advice[0]
     assert "All three signals agree" in finding.because[0]
 
 
@@ -265,5 +268,6 @@ def test_goroutines_that_wait_for_something_else_do_not_blame_the_lock():
     few, many = (dump(count, "main.wait", state="chan receive")["go_goroutines"] for count in (1, 30))
     texts = {"earlier": few.texts["goroutine"], "goroutine": many.texts["goroutine"]}
     finding = checked(profiles([(UNLOCK, 500, 5000)]) | {"go_goroutines": replace(many, texts=texts)})
-    assert finding.cause == "go.symptom.pile-up"
+    assert (finding.cause, finding.family, finding.evidence) == ("go.symptom.pile-up", "symptom", "growth")
+    assert (str(finding.site), finding.advice) == ("shop/main.go:12", ())
     assert any("shop/main.go:50" in said for said in finding.against)

@@ -30,23 +30,22 @@ def finding(
     crowd: Crowd | None,
     waits: str,
     *,
-    against: Sequence[str] = (),
     would_decide: Sequence[str] = (),
 ) -> Finding:
     """``waits`` says in words what the goroutines of ``crowd`` do, such as "wait for a connection"."""
-    waiting = crowd is not None and crowd.count >= MIN_CROWD
+    many = crowd if crowd and crowd.count >= MIN_CROWD else None
     return Finding(
         cause=cause,
         family="dep",
         service=service,
-        confidence=BY_METRICS_AND_STACKS if waiting else BY_METRICS,
+        confidence=BY_METRICS_AND_STACKS if many else BY_METRICS,
         evidence="metrics",
-        because=[*because, *([_crowd(crowd, waits)] if crowd and waiting else [])],
-        against=[*against, *([f"Only {crowd.count} goroutines {waits}."] if crowd and not waiting else [])],
+        because=[*because, *([_crowd(many, waits)] if many else [])],
+        against=[f"Only {crowd.count} goroutines {waits}."] if crowd and not many else [],
         would_decide=[*would_decide, *([] if crowd else [f"A goroutine dump would show how many {waits}, and where."])],
         advice=advice,
-        site=crowd.site if crowd and waiting else None,
-        count=crowd.count if crowd and waiting else None,
+        site=many.site if many else None,
+        count=many.count if many else None,
     )
 
 

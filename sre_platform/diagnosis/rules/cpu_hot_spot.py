@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sre_platform.diagnosis.domain import Evidence, Finding
@@ -39,12 +39,7 @@ def _finding(service: str, found: list[Growth], release: str) -> Finding:
         confidence=CONFIDENCE if first.rates else WITHOUT_RATES,
         evidence="profile",
         because=[
-            f"{service}: {first.site.function} takes {first.share:.0%} of the CPU samples ({first.samples} of"
-            f" {first.of}), {first.share_before:.0%} in {release}. Its hottest line is {first.site}"
-            f"{f', which calls {first.calls}' if first.calls else ''}.",
-            f"The chance that nothing changed is {first.chance:.1g} after correction for the number of functions; the"
-            f" effect is {first.effect:.2f} (Cohen's h, 0.8 is large).",
-            *(_work(first)),
+            *_because(service, first, release),
             *(f"So does {one.site.function}: {one.share:.0%}, {one.share_before:.0%} before." for one in found[1:3]),
         ],
         against=[f"If requests are other ones than in {release}, the function may be the same and only be used more."],
@@ -60,8 +55,16 @@ def _finding(service: str, found: list[Growth], release: str) -> Finding:
     )
 
 
-def _work(first: Growth) -> list[str]:
-    if first.rates is None:
-        return []
-    now, before = first.rates
-    return [f"It takes {now * 1e3:.0f} ms of CPU per second, {before * 1e3:.0f} ms before."]
+def _because(service: str, first: Growth, release: str) -> Iterator[str]:
+    yield (
+        f"{service}: {first.site.function} takes {first.share:.0%} of the CPU samples ({first.samples} of {first.of}),"
+        f" {first.share_before:.0%} in {release}. Its hottest line is {first.site}"
+        f"{f', which calls {first.calls}' if first.calls else ''}."
+    )
+    yield (
+        f"The chance that nothing changed is {first.chance:.1g} after correction for the number of functions; the"
+        f" effect is {first.effect:.2f} (Cohen's h, 0.8 is large)."
+    )
+    if first.rates:
+        now, before = first.rates
+        yield f"It takes {now * 1e3:.0f} ms of CPU per second, {before * 1e3:.0f} ms before."

@@ -1,6 +1,6 @@
 from collections.abc import Mapping
 
-from sre_platform.diagnosis.domain import Evidence, Finding, Site
+from sre_platform.diagnosis.domain import Evidence, Finding, Kind, Site
 from sre_platform.diagnosis.parsers import goroutines, schedtrace
 from sre_platform.diagnosis.rca import cross_check as matrix
 from sre_platform.diagnosis.rca.contention import contended
@@ -31,26 +31,31 @@ class CrossCheck:
         verdict = matrix.cross_check(pile_up, contention, _starvation(evidence.get("go_trace")))
         if verdict is None:
             return None
-        lock = verdict.cause == matrix.LOCK
+        cause = verdict.cause
         return Finding(
-            cause=verdict.cause,
-            family=verdict.cause.split(".")[1],
+            cause=cause,
+            family=cause.split(".")[1],
             service=service,
             confidence=verdict.confidence,
-            evidence="profile" if contention.present else "runtime",
+            evidence=KINDS.get(cause, "runtime"),
             because=[f"{service}: {verdict.means}", *verdict.because],
             against=verdict.against,
             would_decide=[f"A signal is missing, which is not the same as absent: {said}" for said in verdict.missing],
-            advice=LOCK_ADVICE if lock else SATURATION_ADVICE if verdict.cause == matrix.SATURATION else (),
-            site=unlocked_at or waits_at,
+            advice=ADVICE.get(cause, ()),
+            # Nobody's line is to blame for too few processors.
+            site={matrix.LOCK: unlocked_at, CONTENTION: unlocked_at, PILE_UP: waits_at}.get(cause),
         )
 
 
-LOCK_ADVICE = ("Hold the lock for less, or shard it; more processors or threads do not help while it is the root.",)
-SATURATION_ADVICE = (
-    "Give the service more processors (GOMAXPROCS, the container's CPU quota), or less to do at once.",
-    "Look at the CPU profile for what takes them.",
-)
+PILE_UP, CONTENTION = "go.symptom.pile-up", "go.symptom.lock-contention"
+KINDS: Mapping[str, Kind] = {matrix.LOCK: "profile", CONTENTION: "profile", PILE_UP: "growth"}
+ADVICE = {
+    matrix.LOCK: ("Hold the lock for less, or shard it; more processors or threads do not help while it is the root.",),
+    matrix.SATURATION: (
+        "Give the service more processors (GOMAXPROCS, the container's CPU quota), or less to do at once.",
+        "Look at the CPU profile for what takes them.",
+    ),
+}
 
 
 def _pile_up(seen: Evidence | None) -> tuple[Signal, Site | None]:

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from sre_platform.diagnosis.domain import Evidence, Finding
 from sre_platform.diagnosis.rca.goroutine_growth import MIN_GROWTH
@@ -78,10 +78,7 @@ def _leak(evidence: Mapping[str, Evidence]) -> int:
 
 
 def _finding(service: str, store: Change, grown: list[Change], seen: Heap, pace: str, leak: int) -> Finding:
-    now, since = store.now, store.since
     others = [site for site in grown if site is not store]
-    filling = "A cache that is still filling up to a higher bound looks alike until it is full."
-    leaking = f"There are {leak} more goroutines than before: if they leak, it may be they who hold these objects."
     return Finding(
         cause="go.mem.unbounded-cache",
         family="mem",
@@ -89,29 +86,47 @@ def _finding(service: str, store: Change, grown: list[Change], seen: Heap, pace:
         confidence=CONFIDENCE if pace == "same" else WITHOUT_PACE,
         evidence="profile",
         because=[
-            f"{service}: {now.inuse_objects} objects ({now.inuse_space / 2**20:.1f} MiB) allocated at {now.site} are"
-            f" alive, {since.inuse_objects} more than {seen.seconds_apart:.1f} s before.",
-            f"{since.inuse_objects / max(1, since.alloc_objects):.0%} of what this line allocated in between is still"
-            f" there, and {now.inuse_objects / max(1, now.alloc_objects):.0%} of what it ever allocated.",
-            *(
-                ["It grows in step with the work: its share of the allocations did not fall by more than chance."]
-                if pace == "same"
-                else []
-            ),
+            *_because(service, store, seen, pace),
             *(f"Stored with it: {site.now.inuse_objects} objects allocated at {site.now.site}." for site in others[:3]),
         ],
-        against=[filling, *([leaking] if leak >= MIN_GROWTH else [])],
-        would_decide=[
-            "Another heap profile when the cache should be full: until then it takes"
-            f" {since.inuse_space / seen.seconds_apart / 2**20:.2f} MiB/s more.",
-            *(["The rate of requests beside it: too few samples tell its pace."] if pace != "same" else []),
-        ],
-        advice=[
-            "Give the cache a bound and an eviction (an LRU of 10,000 entries of 1 KiB takes 12 MB), or its entries a"
-            " time to live.",
-            "Count its entries in a metric, and alert when they exceed the bound.",
-        ],
-        site=now.site,
-        count=now.inuse_objects,
-        growth=since.inuse_objects,
+        against=[*_against(leak)],
+        would_decide=[*_would_decide(store, seen, pace)],
+        advice=ADVICE,
+        site=store.now.site,
+        count=store.now.inuse_objects,
+        growth=store.since.inuse_objects,
     )
+
+
+def _because(service: str, store: Change, seen: Heap, pace: str) -> Iterator[str]:
+    now, since = store.now, store.since
+    yield (
+        f"{service}: {now.inuse_objects} objects ({now.inuse_space / 2**20:.1f} MiB) allocated at {now.site} are"
+        f" alive, {since.inuse_objects} more than {seen.seconds_apart:.1f} s before."
+    )
+    yield (
+        f"{since.inuse_objects / max(1, since.alloc_objects):.0%} of what this line allocated in between is still"
+        f" there, and {now.inuse_objects / max(1, now.alloc_objects):.0%} of what it ever allocated."
+    )
+    if pace == "same":
+        yield "It grows in step with the work: its share of the allocations did not fall by more than chance."
+
+
+def _against(leak: int) -> Iterator[str]:
+    yield "A cache that is still filling up to a higher bound looks alike until it is full."
+    if leak >= MIN_GROWTH:
+        yield f"There are {leak} more goroutines than before: if they leak, it may be they who hold these objects."
+
+
+def _would_decide(store: Change, seen: Heap, pace: str) -> Iterator[str]:
+    rate = store.since.inuse_space / seen.seconds_apart / 2**20
+    yield f"Another heap profile when the cache should be full: until then it takes {rate:.2f} MiB/s more."
+    if pace != "same":
+        yield "The rate of requests beside it: too few samples tell its pace."
+
+
+ADVICE = (
+    "Give the cache a bound and an eviction (an LRU of 10,000 entries of 1 KiB takes 12 MB), or its entries a time to"
+    " live.",
+    "Count its entries in a metric, and alert when they exceed the bound.",
+)
