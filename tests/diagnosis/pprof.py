@@ -26,7 +26,10 @@ def field(number: int, value: int | bytes) -> bytes:
 
 
 def profile(types: Sequence[tuple[str, str]], rows: Sequence[Row], period: int = 1, duration_s: float = 0) -> bytes:
-    """A profile of ``rows``. A call is ``main.work`` or ``main.work:12``; its file is that of its package."""
+    """A profile of ``rows``. A call is ``main.work``, ``main.work:12`` or ``gogo@runtime/asm.s``.
+
+    Where none is given, the file is that of the package.
+    """
     strings: dict[str, int] = {"": 0}
     places: dict[str, int] = {}
 
@@ -43,8 +46,9 @@ def profile(types: Sequence[tuple[str, str]], rows: Sequence[Row], period: int =
         body += field(2, sample + (field(3, field(1, text("bytes")) + field(3, size)) if size else b""))
     for call, number in places.items():
         name, _, line = call.partition(":")
+        name, _, file = name.partition("@")
         body += field(4, field(1, number) + field(4, field(1, number) + field(2, int(line or 1))))
-        body += field(5, field(1, number) + field(2, text(name)) + field(4, text(_file(name))))
+        body += field(5, field(1, number) + field(2, text(name)) + field(4, text(file or _file(name))))
     body += field(10, int(duration_s * 1e9)) + field(12, period)
     return body + b"".join(field(6, word.encode()) for word in strings)
 

@@ -84,6 +84,38 @@ def test_the_collectors_samples_neither_make_nor_hide_a_hot_spot():
     assert judge(rows(10), [*rows(10), *collecting]) is None
 
 
+def test_assembly_of_the_runtime_is_nobodys_function():
+    nameless = [(["gogo@runtime/asm_amd64.s", "runtime.mcall"], 90), (["_.f@runtime/proc.go", "runtime.mcall"], 90)]
+    finding = judge([*rows(60), *nameless], rows(10))
+    assert "(60 of 260)" in finding.because[0]
+    own = [(["gogo@shop/asm_amd64.s"], 90)]
+    assert "gogo takes 26% of the CPU samples (90 of 350)" in judge([*rows(60), *own], rows(10)).because[0]
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "found"),
+    [
+        ((601, 9399), (100, 9900), True),
+        ((599, 9401), (100, 9900), False),  # 4.99 points
+        ((11_000, 9000), (4500, 5500), True),
+        ((10_980, 9020), (4500, 5500), False),  # Cohen's h is 0.198
+        ((1255, 805), (1000, 1000), True),
+        ((1245, 805), (1000, 1000), False),  # it takes 1.245 times more
+        ((23, 100), (7, 100), True),  # p = 0.0097 after correction
+        ((19, 100), (5, 100), False),  # 0.0108
+    ],
+)
+def test_limits(now, before, found):
+    assert bool(judge(rows(*now), rows(*before))) is found
+
+
+def test_the_function_that_gained_most_comes_first_and_the_others_are_told():
+    now = [(["main.most:1"], 100), (["main.more:2"], 60), (["main.same:3"], 200)]
+    finding = judge(now, [(["main.most:1"], 10), (["main.more:2"], 5), (["main.same:3"], 200)])
+    assert finding.site.function == "main.most"
+    assert finding.because[3:] == ["So does main.more: 17%, 2% before."]
+
+
 def test_of_many_functions_one_that_grew_by_chance_is_not_named():
     """p = 0.001 alone; among 60 functions somebody is as unlucky in one of twenty profiles."""
     others = [([f"main.f{n}:1"], 3) for n in range(60)]

@@ -115,6 +115,13 @@ def test_a_writer_that_waits_twice_is_one_writer():
     assert any("50% were reads; there are at least 50 writes a second" in said for said in finding.because)
 
 
+def test_only_those_who_asked_between_the_looks_count():
+    seen = profiles([(UNLOCK, 500, 5000)], block=[(READS, 1000, 1), (WRITES, 600, 1)])["go_profiles"]
+    given = {**seen.profiles, "block.earlier": contention((READS, 100, 1), (WRITES, 500, 1))}
+    finding = LockContention().judge("orders", {"go_profiles": replace(seen, profiles=given)})
+    assert any("90% were reads; there are at least 10 writes a second" in said for said in finding.because)
+
+
 @pytest.mark.parametrize(
     "block",
     [
@@ -254,6 +261,8 @@ def sched(*lines):
         ([(0, 3)] * 3 + [(1, 0)] * 2, False),  # bursts
         ([(0, 0)] * 5, False),  # busy, and nobody waits
         ([(1, 3)] * 5, False),  # an idle processor: lost wake-ups, not too few of them
+        ([(0, 3)] * 7 + [(1, 0)] * 2, False),
+        ([(0, 3)] * 3, True),
         ([(0, 3)] * 2, None),
     ],
 )

@@ -99,6 +99,37 @@ def test_near_misses_of_a_cache(near_miss):
     assert cache(**near_miss) is None
 
 
+@pytest.mark.parametrize(
+    ("enough", "confidence"),
+    [
+        ({"before": 4_000, "after": 10_000}, 0.85),
+        ({"before": 20_000, "after": 20_016, "work_after": 10_008}, 0.6),
+        ({"before": 20_000, "after": 20_080, "work_after": 10_040}, 0.85),
+        ({"before": 20_000, "after": 20_078, "work_after": 10_039}, 0.6),  # too few to tell the pace
+    ],
+)
+def test_just_enough_of_a_cache(enough, confidence):
+    assert cache(**enough).confidence == confidence
+
+
+def test_a_line_that_often_freed_what_it_stored_is_no_cache_without_bound():
+    rows = [store(20_000, 30_000), work(20_000)], [store(30_000, 40_000), work(30_000)]
+    assert RULES["cache"].judge("orders", heaps(*rows)) is None
+
+
+def test_what_is_stored_with_it_is_told_and_work_that_partly_stays_is_work_too():
+    half = [(["main.handle:3"], [count, count * 2048, count // 2, count * 1024], 2048) for count in (10_000, 20_000)]
+    rows = (
+        [store(10_000), store(9_000, line=8, size=48), half[0]],
+        [store(20_000), store(18_000, line=8, size=48), half[1]],
+    )
+    finding = RULES["cache"].judge("orders", heaps(*rows))
+    assert (str(finding.site), finding.confidence) == ("shop/main.go:7", 0.85)
+    assert finding.because[3:] == ["Stored with it: 18000 objects allocated at shop/main.go:8."]
+    slower = [store(10_000), half[0]], [store(16_000), half[1]]
+    assert RULES["cache"].judge("orders", heaps(*slower)) is None
+
+
 def test_a_full_lru_replaces_what_it_holds():
     rows = [store(20_000, 50_000), work(10_000)], [store(20_000, 60_000), work(20_000)]
     assert RULES["cache"].judge("orders", heaps(*rows)) is None
@@ -190,6 +221,18 @@ def test_near_misses_of_retention(near_miss):
     assert retention(**near_miss) is None
 
 
+@pytest.mark.parametrize(
+    "enough",
+    [
+        {"live": 128},  # 8 MiB
+        {"live": 5000, "size": 4096},
+        {"live": 200, "rest": [store(37_000)]},  # 26% of the heap
+    ],
+)
+def test_just_enough_of_retention(enough):
+    assert retention(READ, before=6000, after=6001, **enough)
+
+
 def test_buffers_that_nobody_needs_as_large_any_more():
     assert retention(GROW, live=2, before=2, after=2, size=9 * MIB)
 
@@ -218,6 +261,32 @@ def test_status_stands_in_for_the_rollup_and_the_services_own_page_for_both():
     assert (own.evidence, own.confidence) == ("metrics", 0.8)
     one_look = without(seen, "host", *[name for name in seen["host"].texts if name.startswith("earlier/")])
     assert RULES["off-heap"].judge("orders", one_look).evidence == "metrics"
+
+
+def pages(*rows):
+    names = ("process_resident_memory_bytes", "go_memstats_sys_bytes", "go_memstats_heap_released_bytes")
+    names = (*names, "go_memstats_heap_inuse_bytes")
+    texts = ["".join(f"{name} {value * MIB}\n" for name, value in zip(names, row, strict=True)) for row in rows]
+    seen = Evidence(
+        "go_runtime", "orders", OPENED, {"seconds_apart": 2.0}, dict(zip(("earlier", "metrics"), texts, strict=True))
+    )
+    return RULES["off-heap"].judge("orders", {"go_runtime": seen})
+
+
+def test_what_go_gave_back_is_not_held_by_it():
+    finding = pages((100, 90, 20, 40), (150, 120, 50, 44))  # it holds 70 MiB at both looks
+    assert finding.because == [
+        "orders: its resident memory grew by 50.0 MiB within 2.0 s, to 150.0 MiB.",
+        "What Go's runtime holds of it, stacks included, grew by 0.0 MiB, the heap in use by 4.0 MiB.",
+    ]
+    assert pages((100, 90, 50, 40), (150, 90, 0, 40)) is None  # it took back what it had given
+
+
+def test_a_page_without_what_go_gave_back_says_nothing():
+    text = f"process_resident_memory_bytes {MIB}\ngo_memstats_sys_bytes 1\n"
+    texts = {"earlier": text, "metrics": text.replace(str(MIB), str(99 * MIB))}
+    seen = Evidence("go_runtime", "orders", OPENED, {"seconds_apart": 2.0}, texts)
+    assert RULES["off-heap"].judge("orders", {"go_runtime": seen}) is None
 
 
 def test_pages_of_files_speak_against_it():
