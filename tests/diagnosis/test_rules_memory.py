@@ -113,8 +113,10 @@ def test_just_enough_of_a_cache(enough, confidence):
 
 
 def test_a_line_that_often_freed_what_it_stored_is_no_cache_without_bound():
-    rows = [store(20_000, 30_000), work(20_000)], [store(30_000, 40_000), work(30_000)]
+    rows = [store(20_000, 30_000), work(20_000)], [store(30_000, 40_000), work(26_667)]
     assert RULES["cache"].judge("orders", heaps(*rows)) is None
+    kept = [store(22_000, 30_000), work(20_000)], [store(32_000, 40_000), work(26_667)]
+    assert RULES["cache"].judge("orders", heaps(*kept)).confidence == 0.85
 
 
 def test_what_is_stored_with_it_is_told_and_work_that_partly_stays_is_work_too():
