@@ -88,9 +88,9 @@ def test_the_leak_is_broken_on_purpose():
     assert any("Broken on purpose" in text for text in before[-20:])
 
 
-@pytest.mark.parametrize("book", PLAYBOOKS, ids=lambda book: book.name)
-def test_every_playbook_is_proven_by_experiments_that_expect_one_of_its_actions(book):
-    assert book.proof
+@pytest.mark.parametrize("book", [book for book in PLAYBOOKS if book.proof], ids=lambda book: book.name)
+def test_experiments_that_prove_a_playbook_expect_one_of_its_actions(book):
+    """A playbook that names none asks before it acts (guardrails/guards/proven.py)."""
     for name in book.proof:
         assert loaded(name)[1].action in [call.name for call in book.remediate]
 

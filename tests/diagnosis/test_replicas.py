@@ -106,9 +106,9 @@ def test_heavy_looks_at_a_service_never_overlap_and_services_do_not_wait_for_eac
 
 
 def test_a_replica_that_does_not_answer_is_the_worst_and_is_waited_for_once(watched, monkeypatch):
-    monkeypatch.setattr(replicas, "ANSWER_S", 0.2)
+    monkeypatch.setattr(replicas, "ANSWER_S", 1.0)
     ended = threading.Event()
-    with serving(page) as well, serving(lambda _call: (ended.wait(5), Answer())[1]) as hung:
+    with serving(page) as well, serving(lambda _call: (ended.wait(20), Answer())[1]) as hung:
         many = [Replica(name=f"r{n}", metrics_url=f"{well.url}/{n}") for n in range(4)]
         target = Target("front", replicas=(*many, Replica(name="hung", metrics_url=f"{hung.url}/1")))
         began = monotonic()
@@ -116,7 +116,7 @@ def test_a_replica_that_does_not_answer_is_the_worst_and_is_waited_for_once(watc
         took = monotonic() - began
         ended.set()
     assert [e.replica for e in found] == ["hung", "r2", "r0"]
-    assert took < 1.5
+    assert took < 10, "half of what waiting for the hung one would take"
 
 
 class Held:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sre_platform.diagnosis.domain import Site
 from sre_platform.diagnosis.parsers.goroutines import Frame
 from sre_platform.diagnosis.parsers.profile import Profile, Sample
-from sre_platform.diagnosis.rca.goroutine_growth import user_site
+from sre_platform.diagnosis.rca.code import user_site
 
 ENOUGH_SAMPLES = 100  # a second of CPU time at Go's 100 Hz; a share of fewer is off by 10% of itself and more
 

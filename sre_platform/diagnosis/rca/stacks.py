@@ -6,7 +6,7 @@ from itertools import takewhile
 from sre_platform.diagnosis.domain import Evidence, Site
 from sre_platform.diagnosis.parsers.goroutines import Frame
 from sre_platform.diagnosis.parsers.profile import Profile, Sample, parse
-from sre_platform.diagnosis.rca.goroutine_growth import is_standard_library, user_site
+from sre_platform.diagnosis.rca.code import is_standard_library, user_site
 from sre_platform.diagnosis.rca.values import positive
 from sre_platform.kernel.errors import Malformed
 

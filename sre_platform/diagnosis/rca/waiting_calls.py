@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from sre_platform.diagnosis.domain import Evidence, Site
 from sre_platform.diagnosis.parsers.goroutines import Bucket, Dump, parse
-from sre_platform.diagnosis.rca.goroutine_growth import calls, user_site
+from sre_platform.diagnosis.rca.code import user_site
+from sre_platform.diagnosis.rca.goroutine_growth import calls
 from sre_platform.kernel.errors import Malformed
 
 
