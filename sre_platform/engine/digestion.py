@@ -40,7 +40,7 @@ def digest() -> Digested:
         return _digest_some(ledger.read_pending())
     except (OperationalError, InterfaceError):  # the database is away or busy: nobody's fault, so it is tried again
         raise
-    except Exception:
+    except Exception:  # a bug, and whose? each delivery is tried alone, so that one cannot hold up the others
         log.exception("batch_not_digested")
         return _digest_one()
 
@@ -51,9 +51,9 @@ def _digest_one() -> Digested:
         return _digest_some(batch)
     except (OperationalError, InterfaceError):
         raise
-    except Exception as error:
+    except Exception as error:  # it is this one: kept and put aside, and the doctor tells of it
         log.exception("delivery_put_aside", delivery=batch[0].delivery.pk)
-        ledger.put_aside(batch[0].delivery, f"It could not be digested: {type(error).__name__}: {error}")
+        ledger.put_aside(batch[0].delivery, f"{type(error).__name__}: {error}")
         return Digested(1)
 
 

@@ -15,6 +15,7 @@ from sre_platform.engine.line import LINE
 from sre_platform.incidents import record
 from sre_platform.incidents.domain import State
 from sre_platform.incidents.models import Incident, TimelineEntry
+from sre_platform.intake import ledger
 from sre_platform.intake.models import Alert, Delivery
 from sre_platform.kernel.clock import now
 from sre_platform.remediation.models import Step
@@ -37,6 +38,14 @@ def deliveries() -> Check:
         for pk, source, at in rows.order_by("id").values_list("pk", "source", "received_at")[:LIMIT]
     ]
     return _said("deliveries", late, "webhook", "digested late", f"{FIRST} Else read the workers' log for `delivery`.")
+
+
+def put_aside() -> Check:
+    """Webhooks that were acknowledged and given up on: their alerts are in no incident. O(the newest 10,000)."""
+    rows = ledger.aside().values_list("pk", "source", "received_at", "fate")[:LIMIT]
+    late = [Stuck(f"delivery {pk}", f"from {source}, received {ago(at)}. {fate}") for pk, source, at, fate in rows]
+    advice = "The workers' log has the traceback. Once it is mended, `manage.py redigest` takes them up again."
+    return _said("put aside", late, "webhook", "put aside", advice)
 
 
 def incidents() -> Check:
@@ -132,7 +141,7 @@ def _said(name: str, late: Sequence[Stuck], thing: str, how: str, advice: str) -
     return Check(name, False, f"{len(late)}{more} {thing}{'' if len(late) == 1 else 's'} {how}.", advice, tuple(late))
 
 
-WORK: Sequence[Look] = [deliveries, incidents, stages, tickets, steps, alerts, chains]
+WORK: Sequence[Look] = [deliveries, put_aside, incidents, stages, tickets, steps, alerts, chains]
 ALL: Sequence[Sequence[Look]] = [
     [checks.database, checks.beat, checks.workers, checks.sweep, checks.auditor, *WORK],
     [checks.broker],

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 from django.db import connection
+from django.db.models import QuerySet
 
 from sre_platform.intake.domain import UNDATED, AlertValue
 from sre_platform.intake.models import Alert, Delivery, LedgerEntry, Turn
@@ -21,6 +22,8 @@ from sre_platform.kernel.storable import storable_text
 BATCH, BATCH_BYTES = 100, 512 * 1024  # one transaction: large enough to be cheap, short enough to wait for
 AT_ONCE = 400  # rows in one statement
 QUIET_LENGTH = 300
+PUT_ASIDE = "It could not be digested: "
+LOOKED_AT = 10_000  # the newest deliveries, in which those that were put aside are looked for
 SPELLED_OUT = 3  # a delivery with more alerts has its fates counted; the ledger has each
 Key = tuple[str, datetime]
 T = TypeVar("T")
@@ -68,7 +71,19 @@ def _read(row: Delivery) -> Read:
 def put_aside(delivery: Delivery, why: str) -> None:
     """Give up on a delivery that cannot be digested, so that those behind it are; its body is kept."""
     rows = Delivery.objects.filter(pk=delivery.pk, state=Delivery.State.PENDING)
-    rows.update(state=Delivery.State.REJECTED, fate=storable_text(why))
+    rows.update(state=Delivery.State.REJECTED, fate=storable_text(f"{PUT_ASIDE}{why}"))
+
+
+def aside() -> QuerySet[Delivery]:
+    """What was given up on among the newest LOOKED_AT deliveries, oldest first. O(LOOKED_AT) by their key."""
+    newest = Delivery.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    rows = Delivery.objects.filter(pk__gt=newest - LOOKED_AT, state=Delivery.State.REJECTED)
+    return rows.filter(fate__startswith=PUT_ASIDE).order_by("pk")
+
+
+def take_up_again(deliveries: QuerySet[Delivery]) -> int:
+    """Have them digested after all; returns how many. One that is refused again is put aside again."""
+    return deliveries.order_by().update(state=Delivery.State.PENDING, fate="")
 
 
 def take_turn() -> bool:

@@ -139,6 +139,13 @@ def test_the_runtimes_lines_of_a_log(tmp_path):
     assert seen.data == {"seconds": 0.01}
 
 
+def test_a_collection_that_looks_for_leaks_is_a_collection_too(tmp_path):
+    """Since Go 1.26 the leak profile starts one, and its line says so."""
+    of_leaks = "gc 7 @1.204s 3% (checking for goroutine leaks): 0.018+1.3+0.076 ms clock, 4->4->2 MB"
+    seen = collect("go_trace", logged(tmp_path, f"{of_leaks}\ngc 8 @1s 3% said: nothing\n"), seconds=0)
+    assert seen.texts["gctrace"] == f"{of_leaks}\n"
+
+
 def test_only_the_end_of_a_long_log_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(go_trace, "TAIL_BYTES", 300)
     target = logged(tmp_path, "gc 1 @0.1s 1%: old\n" * 1000 + "x" * 280 + "\ngc 9 @0.1s 1%: new\n")

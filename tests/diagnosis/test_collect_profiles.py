@@ -171,5 +171,12 @@ def test_the_page_of_metrics_twice():
     assert 0.1 <= seen.data["seconds_apart"] < 1
 
 
+@pytest.mark.parametrize(("asked", "heap"), [(True, "heap?gc=1"), (False, "heap")])
+def test_garbage_is_collected_only_when_the_playbook_asks_for_it(asked, heap):
+    go = Go()
+    looked(go, "go_profiles", cpu_seconds=1, kinds=["heap", "allocs"], collect_garbage=asked)
+    assert go.asked == [heap, "allocs", heap, "allocs"]
+
+
 def test_bounds_are_those_of_the_cost_table():
     assert (FULL_DUMP_LIMIT, LEAK_PROFILE_LIMIT, go_goroutines.MAX_BYTES) == (20_000, 100_000, 64 * 1024 * 1024)

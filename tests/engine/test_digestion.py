@@ -1,12 +1,16 @@
+import json
 from contextlib import contextmanager
+from io import StringIO
 from threading import Thread
 
 import pytest
+from django.core.management import call_command
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sre_platform.catalog.models import Service
+from sre_platform.engine import stuck
 from sre_platform.engine.digestion import Digested, digest
 from sre_platform.incidents import record
 from sre_platform.incidents.correlate import all_clear
@@ -125,6 +129,21 @@ def test_one_poisonous_delivery_is_put_aside_and_holds_up_no_other():
     assert (good.state, bad.state, fine.state) == ("digested", "rejected", "digested")
     assert bad.fate == "It could not be digested: DataError: value too long"
     assert set(Incident.objects.values_list("key", flat=True)) == {"good", "fine"}
+    told = stuck.put_aside()
+    assert (told.ok, [one.what for one in told.stuck]) == (False, [f"delivery {bad.pk}"])
+    assert "DataError: value too long" in told.stuck[0].why
+    assert redigested(str(good.pk)) == {"taken_up": 0}, "only what was put aside"
+    assert redigested(str(bad.pk)) == {"taken_up": 1}
+    assert digest().deliveries == 1
+    assert set(Incident.objects.values_list("key", flat=True)) == {"good", "fine", "bad"}
+    assert stuck.put_aside().ok
+    assert redigested() == {"taken_up": 0}
+
+
+def redigested(*which):
+    said = StringIO()
+    call_command("redigest", *which, "--json", stdout=said)
+    return json.loads(said.getvalue())
 
 
 def test_the_same_alert_again_is_the_same_row_and_incident():

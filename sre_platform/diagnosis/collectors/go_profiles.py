@@ -28,19 +28,24 @@ class GoProfiles:
         model_config = ConfigDict(extra="forbid")
         kinds: list[Kind] = Field(default_factory=lambda: [*ALL], min_length=1)
         cpu_seconds: int = Field(2, ge=1, le=5)
+        collect_garbage: bool = False  # before each heap profile, which else shows the heap as of the last collection
 
     def collect(self, target: Target, scene: Scene, params: Params) -> Evidence:
-        """Nothing is asked to collect garbage first; a kind that is refused is left out, and why is said."""
+        """No collection is forced unless the playbook asks for it; a kind that is refused is left out, and why is said.
+
+        A heap profile lies as far back as the last collection: seconds apart, two of a calm service are often one.
+        """
         if not target.pprof_url:
             raise Unavailable(f"The catalog names no pprof_url for {target.label}.")
         look = _Look(target, scene)
         twice = [kind for kind in TWICE if kind in params.kinds]
-        for kind in twice:
-            look.take(f"{kind}.earlier", kind)
+        twice_asked = {kind: f"{kind}?gc=1" if kind == "heap" and params.collect_garbage else kind for kind in twice}
+        for kind, profile in twice_asked.items():
+            look.take(f"{kind}.earlier", profile)
         taken = monotonic()
         cpu_seconds = _between(look, scene, params)
-        for kind in twice:
-            look.take(kind, kind)
+        for kind, profile in twice_asked.items():
+            look.take(kind, profile)
         if "threadcreate" in params.kinds:
             look.take("threadcreate", "threadcreate")
         if not look.profiles:

@@ -12,7 +12,7 @@ from sre_platform.kernel.errors import Unavailable
 
 TAIL_BYTES = 1024 * 1024  # of each log file: about 5,000 lines of the runtime
 # runtime/extern.go describes both; what stands before on a line was put there by a container's log.
-_GC = re.compile(r"(?:^|\s)(gc \d+ @[0-9.]+s \d+%: .*)")
+_GC = re.compile(r"(?:^|\s)(gc \d+ @[0-9.]+s \d+%(?: \([^)\n]{1,60}\))?: .*)")  # Go 1.26: (checking for ...)
 _SCHED = re.compile(r"(?:^|\s)(SCHED \d+ms: .*)")
 _DETAIL = re.compile(r"(?:^|\s)(  [PMG]\d+: .*)")
 
