@@ -55,5 +55,7 @@ def test_prometheus(tmp_path):
 
 
 def test_alertmanager(tmp_path):
-    (tmp_path / "a.yml").write_text(alertmanager_config("http://127.0.0.1:8000/hooks/alertmanager", "/run/token"))
+    text = alertmanager_config("http://127.0.0.1:8000/hooks/alertmanager", "/run/token")
+    assert "http://127.0.0.1:8000/hooks/alertmanager" in text
+    (tmp_path / "a.yml").write_text(text)
     _accepted("amtool", "check-config", str(tmp_path / "a.yml"))
