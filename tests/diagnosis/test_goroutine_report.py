@@ -100,6 +100,17 @@ def test_one_finding_for_each_line():
     assert causes(dump(*loops), dump()) == [("http_body_not_closed", None)]
 
 
+def test_of_two_that_wait_for_each_other_none_is_only_a_victim():
+    one = bucket("chan receive", 1, own(80, "main.a"), first_id=9, created_by=Site("main.b", "w.go", 1), parent=10)
+    other = bucket("chan receive", 1, own(90, "main.b"), first_id=10, created_by=Site("main.a", "w.go", 2), parent=9)
+    assert {line for _, line in causes(dump(one, other))} == {80, 90}
+
+
+@pytest.mark.parametrize("state", ["", "coroutine", "some day's new wait reason"])
+def test_what_is_proven_has_a_cause_whatever_it_waits_for(state):
+    assert causes(dump(bucket(state, 40, leaked=40))) == [("chan_send_no_receiver", 12)]
+
+
 def test_children_that_are_stuck_make_a_victim_of_their_parent():
     parent = bucket("sync.WaitGroup.Wait", 1, own(80, "main.batch"), first_id=9)
     child = bucket("chan send", 1, own(12), created_by=Site("main.batch", "shop/work.go", 70), parent=9)

@@ -25,6 +25,7 @@ from sre_platform.diagnosis.rca.parents import MAIN, awaited
 TOGETHER = 0.8
 MOST_CAUSES = 20
 NOBODY_WAITS = 1000
+UNKNOWN_WAIT = CAUSES_BY_STATE[CHAN_OPERATION]  # what can never go on and does not say why waits for a channel
 NO_WAY_OUT = "select_no_ctx_done"  # what the source says of a select when it says nothing more of it
 
 
@@ -89,12 +90,13 @@ def report(later: Dump, earlier: Dump | None = None, leaked: Dump | None = None,
     roots = [_tangled(n, k, tangle, by_key) for k, tangle in enumerate(tangles) for n in range(len(tangle.roots))]
     known = {root.bucket.key for root in roots} | held
     free = [lead for lead in leads if lead.bucket.key not in known]
-    scene = _Scene(later, earlier, source, [lead.bucket for lead in free if lead.victim])
-    roots += [_cause(lead, scene) for lead in free if not lead.victim]
-    roots = _in_pairs(roots)
+    waiting = [lead for lead in free if lead.victim]
+    if not roots and len(waiting) == len(free):
+        waiting = []  # each waits for another one: then none of them is only a victim
+    scene = _Scene(later, earlier, source, [lead.bucket for lead in waiting])
+    roots = _in_pairs([*roots, *(_cause(lead, scene) for lead in free if lead not in waiting)])
     causes = _told_once(sorted(roots, key=_order(roots)))[:MOST_CAUSES]
-    victims = [lead.bucket for lead in free if lead.victim]
-    victims += [bucket for tangle in tangles for bucket in tangle.victims]
+    victims = [lead.bucket for lead in waiting] + [bucket for tangle in tangles for bucket in tangle.victims]
     told = tuple(Victim(bucket, _waits_for(bucket, causes, tangles)) for bucket in victims if causes)
     return Report(later.total, later.truncated, _verdict(causes, earlier), causes, told)
 
@@ -151,7 +153,7 @@ class _Scene:
 def _cause(lead: Suspect, scene: _Scene) -> Cause:
     signed = signature(lead.bucket, scene.later.buckets)
     read = "" if signed else _in_source(lead, scene.source)
-    cause = signed or _by_wait(lead, scene, read) or CAUSES_BY_STATE[lead.bucket.state or CHAN_OPERATION]
+    cause = signed or _by_wait(lead, scene, read) or CAUSES_BY_STATE.get(lead.bucket.state, UNKNOWN_WAIT)
     told = bool(signed or read) and read != NO_WAY_OUT
     rank = NOBODY_WAITS * (not awaited(lead.bucket, scene.parents))
     return Cause(lead.bucket, cause, lead.evidence, lead.site, lead.growth, told, rank=rank)
