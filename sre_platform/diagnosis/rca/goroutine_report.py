@@ -90,13 +90,15 @@ def report(later: Dump, earlier: Dump | None = None, leaked: Dump | None = None,
     roots = [_tangled(n, k, tangle, by_key) for k, tangle in enumerate(tangles) for n in range(len(tangle.roots))]
     known = {root.bucket.key for root in roots} | held
     free = [lead for lead in leads if lead.bucket.key not in known]
-    waiting = [lead for lead in free if lead.victim]
-    if not roots and len(waiting) == len(free):
-        waiting = []  # each waits for another one: then none of them is only a victim
-    scene = _Scene(later, earlier, source, [lead.bucket for lead in waiting])
-    roots = _in_pairs([*roots, *(_cause(lead, scene) for lead in free if lead not in waiting)])
+    waiting = [lead.bucket for lead in free if lead.victim]
+    blamed = [lead for lead in free if not lead.victim]
+    if not roots and not blamed:
+        waiting, blamed = [], free  # each waits for another one: then none of them is only a victim
+    wanted = awaited([lead.bucket for lead in blamed], waiting)
+    scene = _Scene(later, earlier, source)
+    roots = _in_pairs([*roots, *(_cause(lead, scene, place in wanted) for place, lead in enumerate(blamed))])
     causes = _told_once(sorted(roots, key=_order(roots)))[:MOST_CAUSES]
-    victims = [lead.bucket for lead in waiting] + [bucket for tangle in tangles for bucket in tangle.victims]
+    victims = waiting + [bucket for tangle in tangles for bucket in tangle.victims]
     told = tuple(Victim(bucket, _waits_for(bucket, causes, tangles)) for bucket in victims if causes)
     return Report(later.total, later.truncated, _verdict(causes, earlier), causes, told)
 
@@ -147,15 +149,14 @@ class _Scene:
     later: Dump
     earlier: Dump | None
     source: Source
-    parents: Sequence[Bucket]
 
 
-def _cause(lead: Suspect, scene: _Scene) -> Cause:
+def _cause(lead: Suspect, scene: _Scene, is_awaited: bool) -> Cause:
     signed = signature(lead.bucket, scene.later.buckets)
     read = "" if signed else _in_source(lead, scene.source)
     cause = signed or _by_wait(lead, scene, read) or CAUSES_BY_STATE.get(lead.bucket.state, UNKNOWN_WAIT)
     told = bool(signed or read) and read != NO_WAY_OUT
-    rank = NOBODY_WAITS * (not awaited(lead.bucket, scene.parents))
+    rank = 0 if is_awaited else NOBODY_WAITS
     return Cause(lead.bucket, cause, lead.evidence, lead.site, lead.growth, told, rank=rank)
 
 

@@ -23,9 +23,11 @@ def waiting_parents(buckets: Sequence[Bucket]) -> list[bool]:
     return [bucket.state in PARENT_WAITS and _waits(bucket, family.children(bucket)) for bucket in buckets]
 
 
-def awaited(bucket: Bucket, parents: Sequence[Bucket]) -> bool:
-    """Whether one of the waiting ``parents`` has started it."""
-    return any(child is bucket for parent in parents for child in _Family([bucket]).children(parent))
+def awaited(buckets: Sequence[Bucket], parents: Sequence[Bucket]) -> frozenset[int]:
+    """The places in ``buckets`` of those that one of the waiting ``parents`` has started."""
+    family = _Family(buckets)
+    started = {id(child) for parent in parents for child in family.children(parent)}
+    return frozenset(place for place, bucket in enumerate(buckets) if id(bucket) in started)
 
 
 def _waits(bucket: Bucket, children: Sequence[Bucket]) -> bool:
