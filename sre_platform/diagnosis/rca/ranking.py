@@ -5,6 +5,7 @@ Rules know one service each. What they cannot know is added here: how near a cha
 in it, and which findings contradict each other.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -93,11 +94,12 @@ def _ordered(cases: Sequence[_Case], topology: Topology) -> list[_Case]:
     return ordered
 
 
-def _key(case: _Case, topology: Topology) -> tuple[float, int, int, str, str, str, str, str]:
+def _key(case: _Case, topology: Topology) -> tuple[float, int, int, str, str, str, str, str, str]:
     finding, item = case.finding, case.item
     kind = KINDS.index(finding.evidence) if finding.evidence in KINDS else len(KINDS)
     deep = -depth(topology, finding.service)
-    names = (finding.service, item.rule, finding.cause, str(finding.site or ""), item.playbook)
+    whole = json.dumps(finding.as_json(), sort_keys=True, default=str)  # so that no two are in an accidental order
+    names = (finding.service, item.rule, finding.cause, str(finding.site or ""), item.playbook, whole)
     return (-round(finding.confidence, 4), kind, deep, *names)
 
 
