@@ -58,7 +58,7 @@ def test_the_gauge_tells_how_many_there_are_and_nothing_is_dumped_for_that():
         (FULL_DUMP_LIMIT + 1, "goroutine", True),
         (LEAK_PROFILE_LIMIT, "goroutine", True),
         (LEAK_PROFILE_LIMIT + 1, "goroutine", False),
-        (470_000, "goroutine", False),
+        (2_000_000, "goroutine", False),
     ],
 )
 def test_the_more_there_are_the_less_is_asked(goroutines, dump, leak):
@@ -73,7 +73,7 @@ def test_the_more_there_are_the_less_is_asked(goroutines, dump, leak):
 
 
 def test_the_leak_profile_of_very_many_is_taken_when_the_playbook_asks_for_it():
-    seen = looked(Go(470_000), seconds_apart=0.05, leak_profile_at_any_size=True)
+    seen = looked(Go(2_000_000), seconds_apart=0.05, leak_profile_at_any_size=True)
     assert "goroutineleak" in seen.texts
 
 
@@ -179,4 +179,4 @@ def test_garbage_is_collected_only_when_the_playbook_asks_for_it(asked, heap):
 
 
 def test_bounds_are_those_of_the_cost_table():
-    assert (FULL_DUMP_LIMIT, LEAK_PROFILE_LIMIT, go_goroutines.MAX_BYTES) == (20_000, 100_000, 64 * 1024 * 1024)
+    assert (FULL_DUMP_LIMIT, LEAK_PROFILE_LIMIT, go_goroutines.MAX_BYTES) == (20_000, 500_000, 64 * 1024 * 1024)

@@ -39,15 +39,23 @@ func watch() {
 func main() {
 	count := flag.Int("n", 1000, "how many goroutines are parked")
 	more := flag.Int("more", 0, "how many more each second")
+	lost := flag.Bool("lost", false, "each waits on a channel that nobody else knows")
 	flag.Parse()
 	wait := make(chan struct{})
+	start := func() {
+		if *lost {
+			go park(make(chan struct{}), 12)
+		} else {
+			go park(wait, 12)
+		}
+	}
 	for range *count {
-		go park(wait, 12)
+		start()
 	}
 	go func() {
 		for range time.Tick(time.Second / 10) {
 			for range *more / 10 {
-				go park(wait, 12)
+				start()
 			}
 		}
 	}()
