@@ -12,6 +12,7 @@ from sre_platform.diagnosis.investigate import COLLECTORS
 from sre_platform.diagnosis.parsers.goroutines import parse as dump_of
 from sre_platform.diagnosis.parsers.profile import parse
 from sre_platform.diagnosis.parsers.profile_encode import encode
+from sre_platform.diagnosis.rca.ranking import NOT_NAMED
 from sre_platform.kernel.errors import Malformed, Rejected, SreError, TooLarge, Unavailable
 from sre_platform.kernel.sli import Sli
 from sre_platform.playbook.schema import Criterion
@@ -55,7 +56,7 @@ def test_all_collectors_are_registered():
     ],
 )
 def test_what_the_catalog_does_not_name_is_said_and_not_guessed(name, lacks):
-    with pytest.raises(Unavailable, match=f"The catalog names no {lacks} for payments"):
+    with pytest.raises(Unavailable, match=f"{NOT_NAMED}{lacks} for payments"):
         collect(name, Target("payments"))
 
 

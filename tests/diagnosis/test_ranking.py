@@ -170,6 +170,7 @@ def test_findings_that_disagree_and_what_was_not_seen_speak_against_it():
     unseen = [
         Evidence("host", "orders", OPENED, missing="No pid."),
         Evidence("host", "payments", OPENED, missing="Not said."),
+        Evidence("go_trace", "orders", OPENED, missing="The catalog names no log_file for orders."),
     ]
     assert the(one, unseen).against == ("host could not be seen: No pid.",)
     assert the(one, ()).would_decide == (WOULD_DECIDE["growth"],)

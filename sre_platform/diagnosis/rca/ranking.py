@@ -39,6 +39,7 @@ CLOSE_S, HALF, TENTH = 120.0, 0.5, 0.1
 WAITS_FOR_A_LOCK: frozenset[Kind] = frozenset({"growth", "signature", "state", "probe", "gc-proof"})
 MIN_COMMON_PARTS = 2  # of two paths, when neither ends with the whole of the other: folder and file
 MAX_UNSEEN_TOLD = 2
+NOT_NAMED = "The catalog names no "  # how collectors begin to say that they were not told where to look
 
 WOULD_DECIDE: Mapping[Kind, str] = {
     "gc-proof": "The leak profile after the fix: it has to be empty.",
@@ -210,6 +211,8 @@ def _against(finding: Finding, ordered: Sequence[_Case], evidence: Sequence[Evid
         other = others[0]
         how = f"{other.evidence}, confidence {other.confidence:.2f}"
         return [f"Two findings disagree: the evidence of {finding.service} also speaks for {other.cause} ({how})."]
-    unseen = [item for item in evidence if item.service == finding.service and item.missing]
+    # What the catalog does not name is never seen: that is how the installation is, and says nothing about this case.
+    failed = [item for item in evidence if item.missing and not item.missing.startswith(NOT_NAMED)]
+    unseen = [item for item in failed if item.service == finding.service]
     told = [f"{item.collector} could not be seen: {item.missing}" for item in unseen]
     return list(dict.fromkeys(told))[:MAX_UNSEEN_TOLD]
