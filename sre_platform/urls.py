@@ -15,7 +15,6 @@ urlpatterns = [
     path("incidents/<int:incident_id>/stream", stream.incident, name="incident-stream"),
     path("incidents/<int:incident_id>/evidence/<int:evidence_id>/goroutines", goroutines.goroutines, name="goroutines"),
     path("incidents/<int:incident_id>/evidence/<int:evidence_id>/flame/<str:name>", flame.flame, name="flame"),
-    path("incidents/<int:incident_id>/evidence/<int:evidence_id>/raw/<path:name>", flame.raw, name="raw"),
     path("incidents/<int:incident_id>/evidence/<int:evidence_id>/<path:name>", pages.evidence, name="evidence"),
     path("incidents/<int:incident_id>/decision", pages.decision, name="decision"),
     path("ledger/", ledger.ledger, name="ledger"),

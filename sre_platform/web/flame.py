@@ -1,4 +1,4 @@
-"""The page of one profile: its flame graph, alone or against another one, and its functions as a table; and raw files.
+"""The page of one profile: its flame graph, alone or against another one, and its functions as a table.
 
 The page works without its script: a frame is a link that looks at it, the search is a form.
 """
@@ -19,13 +19,12 @@ from sre_platform.diagnosis.parsers.profile_encode import encode
 from sre_platform.diagnosis.parsers.profile_top import Row, Top, top
 from sre_platform.diagnosis.parsers.profile_units import amount
 from sre_platform.kernel.errors import Malformed, Unknown
+from sre_platform.web.files import as_file
 from sre_platform.web.flame_drawing import draw, percent
-from sre_platform.web.reading import text_names
+from sre_platform.web.reading import document_names
 
 FRAMES_SHOWN = 1_200  # about 700 KB of page
 ROWS_SHOWN = 30
-GZIP = b"\x1f\x8b"
-BREAKS = b"\t\n\r\x1b"  # the signs below the space that texts have
 
 
 @login_required
@@ -39,19 +38,11 @@ def flame(request: HttpRequest, incident_id: int, evidence_id: int, name: str) -
     try:
         profile, before = parse(raw), parse(raw_before) if raw_before is not None else None
         if before is not None and "download" in request.GET:
-            return _file(row, f"{name}-less-{against}", encode(difference(before, profile)))
+            return as_file(row, f"{name}-less-{against}", encode(difference(before, profile)), is_text=False)
         context = _context(request, row, name, _Pair(profile, before))
     except (Malformed, Unknown) as error:
         return render(request, "flame_refused.html", {"error": str(error), "incident": row.incident_id}, status=400)
     return render(request, "flame.html", context)
-
-
-@login_required
-@require_GET
-def raw(_request: HttpRequest, incident_id: int, evidence_id: int, name: str) -> HttpResponse:
-    """One raw document as it was kept, as a file: a profile opens in `go tool pprof`."""
-    row = get_object_or_404(EvidenceRow, pk=evidence_id, incident_id=incident_id)
-    return _file(row, name, _document(row, name))
 
 
 def _document(row: EvidenceRow, name: str) -> bytes:
@@ -59,27 +50,6 @@ def _document(row: EvidenceRow, name: str) -> bytes:
         return row.document(name)
     except Unknown as error:
         raise Http404(str(error)) from error
-
-
-def _file(row: EvidenceRow, name: str, data: bytes) -> HttpResponse:
-    is_text = not data.startswith(GZIP) and _is_text(data)
-    answer = HttpResponse(data, content_type="text/plain; charset=utf-8" if is_text else "application/octet-stream")
-    ending = "txt" if is_text else "pb.gz" if data.startswith(GZIP) else "pb"
-    whose = f"incident-{row.incident_id}-{row.service}-{name}"
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in whose)[:150]
-    answer.headers["Content-Disposition"] = f'attachment; filename="{safe}.{ending}"'
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    return answer
-
-
-def _is_text(data: bytes) -> bool:
-    if any(sign < 0x20 and sign not in BREAKS for sign in set(data)):
-        return False
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 class _Pair(NamedTuple):
@@ -165,7 +135,11 @@ def _samples(profile: Profile, chosen: str, kept: dict[str, str]) -> list[Choice
 def _others(row: EvidenceRow, name: str, kept: dict[str, str]) -> list[Choice]:
     """The profiles of the same kind that this one can be compared with, by the names that the collector gives them."""
     kind = name.partition(".")[0]
-    names = [other for other in text_names([row])[row.pk] if other.partition(".")[0] == kind and other != name]
+    names = [
+        other
+        for other, drawn in document_names([row])[row.pk]
+        if drawn and other.partition(".")[0] == kind and other != name
+    ]
     if not names:
         return []
     return [

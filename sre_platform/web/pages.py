@@ -21,6 +21,7 @@ from sre_platform.incidents.models import Incident
 from sre_platform.tickets.models import LocalTicket, Ticket
 from sre_platform.web import listing
 from sre_platform.web.context import kill_switch
+from sre_platform.web.files import as_file
 from sre_platform.web.reading import Case, read
 from sre_platform.web.stages import stages
 from sre_platform.web.timeline import moments
@@ -115,14 +116,7 @@ def evidence(request: HttpRequest, incident_id: int, evidence_id: int, name: str
         known = ", ".join(kept.order_by("name").values_list("name", flat=True)) or "none"
         raise Http404(f"There is no document {name!r}; known are: {known}.")
     is_text = found.kind == EvidenceDocument.Kind.TEXT
-    kind, ending = ("text/plain; charset=utf-8", "txt") if is_text else ("application/octet-stream", "pb.gz")
-    answer = HttpResponse(found.blob.content, content_type=kind)
-    how = "attachment" if "download" in request.GET or not is_text else "inline"
-    whose = f"incident-{incident_id}-{found.evidence.service}-{name}"
-    safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in whose)
-    answer.headers["Content-Disposition"] = f'{how}; filename="{safe.encode("ascii", "replace").decode()}.{ending}"'
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    return answer
+    return as_file(found.evidence, name, found.blob.content, is_text, inline="download" not in request.GET)
 
 
 @login_required

@@ -45,7 +45,7 @@ class Case:
     held: str
     rounds: int
     evidence: Sequence[EvidenceRow]
-    texts: Mapping[int, Sequence[str]]
+    documents: Mapping[int, Sequence[tuple[str, bool]]]
     findings: Sequence[FindingRow]
     steps: Sequence[Step]
     tickets: Sequence[Ticket]
@@ -83,7 +83,7 @@ def read(incident: Incident) -> Case:
         held="" if incident.state in ENDED else held_by(incident),
         rounds=len(rounds),
         evidence=evidence,
-        texts=text_names(evidence),
+        documents=document_names(evidence),
         findings=[row for row in findings if row.round == findings[0].round],
         steps=list(incident.steps.prefetch_related("samples")),
         tickets=list(incident.tickets.order_by("pk")),
@@ -102,12 +102,12 @@ def _services(incident: Incident) -> Some[tuple[str, int]]:
     return _some(rows.values_list("alert__service", "count"), SERVICES_SHOWN)
 
 
-def text_names(rows: Sequence[EvidenceRow]) -> dict[int, Sequence[str]]:
-    """The names of each row's raw documents, in one query that does not touch the documents."""
-    names: dict[int, list[str]] = {}
+def document_names(rows: Sequence[EvidenceRow]) -> dict[int, Sequence[tuple[str, bool]]]:
+    """The names of each row's raw documents and whether they can be drawn, in one query that touches none of them."""
+    names: dict[int, list[tuple[str, bool]]] = {}
     kept = EvidenceDocument.objects.filter(evidence__in=[row.pk for row in rows])
-    for pk, name in kept.order_by("name").values_list("evidence", "name"):
-        names.setdefault(pk, []).append(name)
+    for pk, name, kind in kept.order_by("name").values_list("evidence", "name", "kind"):
+        names.setdefault(pk, []).append((name, kind == EvidenceDocument.Kind.PROFILE))
     return {row.pk: names.get(row.pk, ()) for row in rows}
 
 

@@ -67,7 +67,7 @@ class Seen:
 
     row: EvidenceRow
     layout: Layout
-    texts: Sequence[str]
+    documents: Sequence[tuple[str, bool]]
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _services(case: Case) -> list[tuple[str, Sequence[Seen]]]:
     """The evidence of each service, in the order in which they were looked at."""
     by_service: dict[str, list[Seen]] = {}
     for row in case.evidence:
-        by_service.setdefault(row.service, []).append(Seen(row, lay_out(row.data), case.texts.get(row.pk, ())))
+        by_service.setdefault(row.service, []).append(Seen(row, lay_out(row.data), case.documents.get(row.pk, ())))
     return list(by_service.items())
 
 

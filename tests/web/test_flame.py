@@ -211,13 +211,13 @@ def test_the_incident_links_to_it(web, row):
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("view", ["flame", "raw"])
+@pytest.mark.parametrize("view", ["flame", "evidence"])
 def test_a_login_is_needed(client, row, view):
     assert client.get(address(row, "heap", view))["Location"].startswith("/login/")
     assert client.post(address(row, "heap", view)).status_code in (302, 405)
 
 
-@pytest.mark.parametrize("view", ["flame", "raw"])
+@pytest.mark.parametrize("view", ["flame", "evidence"])
 def test_it_belongs_to_its_incident_and_has_to_be_there(web, row, view):
     other = factories.opened()
     assert web.get(address(row, "nothing", view)).status_code == 404
@@ -263,7 +263,7 @@ def test_against_one_that_is_not_there(web, row):
 def test_raw(web, name, kind, ending):
     texts = {"status": "<script>alert(1)</script>\tü\n", "pressure/cpu": "some avg10=0.00\n"}
     row = kept(texts, 'a"b\r\nc', heap="heap", plain=gzip.decompress(raw("heap")))
-    answer = web.get(address(row, name, "raw"))
+    answer = web.get(address(row, name, "evidence"), {"download": ""})
     assert answer.content == row.document(name)
     assert answer["Content-Type"] == kind
     assert answer["X-Content-Type-Options"] == "nosniff"
