@@ -42,6 +42,10 @@ class Evidence:
     asked: Sequence[str] = ()
     replica: str = ""
 
+    def document(self, name: str) -> str | bytes | None:
+        """What was seen under this name, whichever form it has; None when there is nothing of it."""
+        return None if self.missing else self.texts.get(name) or self.profiles.get(name)
+
 
 @dataclass(frozen=True)
 class Finding:

@@ -12,6 +12,7 @@ from sre_platform.diagnosis.rca.goroutine_growth import WAITS
 from sre_platform.diagnosis.rca.goroutine_names import WORDS
 from sre_platform.diagnosis.rca.goroutine_signatures import CAUSES_BY_STATE, SIGNATURES, TWICE
 from sre_platform.diagnosis.rules.goroutine_leak import GoroutineLeak
+from tests.diagnosis.test_collectors import goroutines
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "go"
 USER = "main.work"
@@ -75,6 +76,15 @@ def test_leaking_release_of_the_lab_from_counts():
     assert finding is not None
     assert (finding.cause, finding.confidence) == ("chan_send_no_receiver", 0.97)
     assert "This profile does not tell a send from a receive: the line does." in finding.because
+
+
+def test_profiles_in_protobuf_do_as_well():
+    """What a service with very many goroutines is asked for; here of 1,000 that became 2,000."""
+    profiles = {"earlier": goroutines(1000), "goroutine": goroutines(2000)}
+    seen = Evidence("go_goroutines", "orders", datetime.now(UTC), {"seconds_apart": 1.0}, profiles=profiles)
+    finding = GoroutineLeak().judge("orders", {"go_goroutines": seen})
+    assert finding is not None
+    assert (finding.evidence, finding.growth) == ("growth", 1000)
 
 
 def test_healthy_release_of_the_lab():

@@ -39,6 +39,19 @@ def test_a_process_that_runs_and_answers_nobody():
     assert list(finding.because) == ["payments: process 41 runs, but all of 2 health checks failed: timed out"]
 
 
+def test_who_holds_the_lock_is_said():
+    holder = (
+        LOCKED.format(id=7, state="chan send").replace("main.(*till).take", "main.(*till).send").replace(":17", ":31")
+    )
+    stack = "main.(*till).send(0xc000100000)" + holder.partition("main.(*till).send(0x1, 0x2)")[2]
+    holder = f"goroutine 7 [chan send]:\n{stack}"
+    slow = "sync.(*Mutex).lockSlow(0xc000100008)\n\t/usr/local/go/src/sync/mutex.go:171 +0x15d\nsync.(*Mutex).Lock(...)"
+    waiting = {n: dump(n).replace("sync.(*Mutex).Lock(...)", slow) for n in (5, 60)}
+    finding = judge(texts={"earlier": waiting[5] + holder, "goroutine": waiting[60] + holder})
+    assert (str(finding.site), finding.growth) == ("lab/payments/till.go:17", 55)
+    assert "Goroutine 7, in chan send, has the lock's object in hand" in finding.because[2]
+
+
 def test_a_dump_that_shows_where_requests_pile_up_makes_it_surer():
     finding = judge(texts={"earlier": dump(5), "goroutine": dump(60)})
     assert (finding.family, finding.confidence, finding.evidence) == ("lock-wait", 0.9, "growth")

@@ -1,6 +1,6 @@
 """Calls of well-known libraries that name the cause better than the wait does (goroutines.md, 5)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import takewhile
 
 from sre_platform.diagnosis.parsers.goroutines import Bucket, Frame
@@ -67,8 +67,3 @@ def signature(bucket: Bucket, buckets: Iterable[Bucket]) -> str:
 
 def _is_foreign(frame: Frame) -> bool:
     return is_standard_library(frame) or is_library(frame)
-
-
-def library_calls(frames: Sequence[Frame]) -> Sequence[Frame]:
-    """The calls between the wait and the owner's code."""
-    return [*takewhile(_is_foreign, frames)]

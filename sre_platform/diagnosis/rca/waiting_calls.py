@@ -58,8 +58,8 @@ def counted(evidence: Mapping[str, Evidence], name: str = "goroutine") -> int | 
 
 def _dump(evidence: Mapping[str, Evidence], name: str) -> Dump | None:
     seen = evidence.get("go_goroutines")
-    text = seen.texts.get(name) if seen and not seen.missing else None
+    document = seen.document(name) if seen else None
     try:
-        return parse(text) if text else None
+        return parse(document) if document else None
     except Malformed:
         return None

@@ -60,7 +60,7 @@ ADVICE = {
 
 def _pile_up(seen: Evidence | None) -> tuple[Signal, Site | None]:
     try:
-        earlier, later = (goroutines.parse(_text(seen, name)) for name in ("earlier", "goroutine"))
+        earlier, later = (goroutines.parse(_document(seen, name)) for name in ("earlier", "goroutine"))
     except Malformed as error:
         return Signal(None, f"goroutine pile-up: {error}"), None
     leads = [lead for lead in suspects(earlier, later, None) if lead.site]
@@ -94,7 +94,7 @@ def _contention(seen: Evidence | None) -> tuple[Signal, Site | None]:
 
 def _starvation(seen: Evidence | None) -> Signal:
     try:
-        samples = schedtrace.parse(_text(seen, "schedtrace")).samples
+        samples = schedtrace.parse(str(_document(seen, "schedtrace"))).samples
     except Malformed as error:
         return Signal(None, f"thread starvation: {error}")
     if len(samples) < MIN_SAMPLES:
@@ -107,10 +107,11 @@ def _starvation(seen: Evidence | None) -> Signal:
     return Signal(starved >= STAYS * len(samples), said)
 
 
-def _text(seen: Evidence | None, name: str) -> str:
+def _document(seen: Evidence | None, name: str) -> str | bytes:
     """Raises Malformed with the reason when it was not seen."""
     if seen is None:
         raise Malformed(f"nobody looked for {name}.")
-    if seen.missing or not seen.texts.get(name):
+    document = seen.document(name)
+    if not document:
         raise Malformed(seen.missing or f"there is no {name}.")
-    return seen.texts[name]
+    return document

@@ -41,14 +41,13 @@ class GoroutineLeak:
 
 
 def _seen(evidence: Evidence | None) -> _Seen | None:
-    texts: Mapping[str, str | bytes] = {}
-    if evidence and not evidence.missing:
-        texts = {**evidence.profiles, **evidence.texts}
     dumps: dict[str, Dump] = {}
     unread: list[str] = []
-    for name in texts.keys() & {"goroutine", "earlier", "goroutineleak"}:
+    for name in ("goroutine", "earlier", "goroutineleak"):
+        document = evidence.document(name) if evidence else None
         try:
-            dumps[name] = parse(texts[name])
+            if document is not None:
+                dumps[name] = parse(document)
         except Malformed as error:
             unread.append(f"The {name} profile could not be used: {error}")
     if evidence is None or "goroutine" not in dumps:

@@ -1,8 +1,9 @@
 from collections.abc import Mapping
 
 from sre_platform.diagnosis.domain import Evidence, Finding
-from sre_platform.diagnosis.parsers.goroutines import parse
+from sre_platform.diagnosis.parsers.goroutines import Dump, parse
 from sre_platform.diagnosis.rca.goroutine_growth import LOCK_WAITS, Suspect, suspects
+from sre_platform.diagnosis.rca.goroutine_report import report
 from sre_platform.kernel.errors import Malformed
 
 # A dump that shows where requests pile up says more than a health check alone.
@@ -25,12 +26,13 @@ class HungService:
         because = [
             f"{service}: process {process.data['pid']} runs, but all of {len(probes)} health checks failed: {said}"
         ]
-        stuck = _stuck(evidence.get("go_goroutines"))
+        stuck, held = _stuck(evidence.get("go_goroutines"))
         if stuck:
             because.append(
                 f"{stuck.bucket.count} goroutines wait in {stuck.bucket.state} at {stuck.site},"
                 f" {stuck.growth} more than in the dump before."
             )
+        because += [held] if held else []
         return Finding(
             cause="hung_service",
             family="lock-wait" if stuck else "process",
@@ -49,13 +51,19 @@ class HungService:
         )
 
 
-def _stuck(seen: Evidence | None) -> Suspect | None:
-    """The lock where goroutines pile up, if a dump shows one."""
-    if seen is None or not seen.texts.get("goroutine"):
-        return None
+def _stuck(seen: Evidence | None) -> tuple[Suspect | None, str]:
+    """The lock where goroutines pile up, if a dump shows one, and what is known of who holds it."""
+    later, earlier = (_dump(seen, name) for name in ("goroutine", "earlier"))
+    if later is None:
+        return None, ""
+    lock = next((s for s in suspects(earlier, later, None) if s.bucket.state in LOCK_WAITS and s.site), None)
+    held = (cause.why for cause in report(later, earlier).causes if cause.why) if lock else iter(())
+    return lock, next(held, "")
+
+
+def _dump(seen: Evidence | None, name: str) -> Dump | None:
+    document = seen.document(name) if seen else None
     try:
-        later = parse(seen.texts["goroutine"])
-        earlier = parse(seen.texts["earlier"]) if seen.texts.get("earlier") else None
+        return parse(document) if document else None
     except Malformed:
         return None
-    return next((s for s in suspects(earlier, later, None) if s.bucket.state in LOCK_WAITS and s.site), None)
