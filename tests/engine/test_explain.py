@@ -1,0 +1,320 @@
+"""What would be done, told without doing it: for incidents in every state, and for a finding that nobody has made."""
+
+import json
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from sre_platform.catalog.models import Service
+from sre_platform.engine import approvals, explaining
+from sre_platform.engine.work import GUARDS
+from sre_platform.guardrails.models import RemediationPolicy, set_kill_switch
+from sre_platform.incidents.domain import State
+from sre_platform.incidents.models import Incident
+from sre_platform.kernel.clock import now
+from sre_platform.kernel.errors import Unknown
+from sre_platform.playbook import library
+from sre_platform.playbook.models import PlaybookVersion
+from sre_platform.remediation.models import Step
+from tests.engine.story import alert, drive, fire, install, step_on, strict
+from tests.fakes.leases import incident as bare_incident
+
+pytestmark = pytest.mark.django_db
+RESTART = ("--service", "payments", "--cause", "hung_service", "--action", "restart_service")
+MOST_QUERIES = 25  # for an incident; it does not grow with policies or candidates
+
+
+@contextmanager
+def reading_only(shop):
+    """Fails when a statement is anything but a SELECT, or when the supervisor is told to do anything."""
+    statements, told, answer = [], [], shop.supervisor._call
+    before = (shop.release, shop.process.pid)
+
+    def look(execute, sql, params, many, context):
+        statements.append(sql)
+        return execute(sql, params, many, context)
+
+    def listen(method, args):
+        told.append(method)
+        return answer(method, args)
+
+    with connection.execute_wrapper(look), patch.object(shop.supervisor, "_call", listen):
+        yield statements
+    assert statements, "it looked into the database"
+    assert [sql for sql in statements if not sql.lstrip().upper().startswith("SELECT")] == []
+    assert set(told) <= {"getProcessInfo"}
+    assert (shop.release, shop.process.pid) == before
+
+
+def explained(shop, capsys, *words):
+    with reading_only(shop), pytest.raises(SystemExit) as ended:
+        call_command("explain", *map(str, words))
+    return ended.value.code, capsys.readouterr().out
+
+
+def document(shop, capsys, *words):
+    code, said = explained(shop, capsys, *words, "--json")
+    told = json.loads(said)
+    assert code == (0 if told["allowed"] else 1)
+    return told
+
+
+def diagnosed(shop, mode="auto"):
+    install(shop, mode)
+    strict()
+    return drive(fire(), State.DIAGNOSED)
+
+
+def test_every_action_policy_and_guard_is_told_and_then_done_as_told(shop, capsys):
+    incident = diagnosed(shop)
+    RemediationPolicy.objects.create(name="orders-only", service="orders", precedence=1)
+    RemediationPolicy.objects.create(name="later", precedence=200)
+    RemediationPolicy.objects.create(name="off", precedence=2, enabled=False)
+    told = document(shop, capsys, incident.pk)
+    assert (told["state"], told["allowed"], told["held"]) == ("diagnosed", True, "")
+    first, second = told["options"][0], told["options"][-1]
+    assert (first["action"], first["undo"], first["cannot"]) == ("rollback_release", {"to": "v2"}, "")
+    assert (second["action"], second["undo"]) == ("restart_service", {"leave": "running"})
+    assert [(p["policy"], p["covers"], p["counts"]) for p in first["policies"]] == [
+        ("orders-only", False, False),
+        ("off", False, False),
+        ("all", True, True),
+        ("later", True, False),
+    ]
+    assert [p["why_not"] for p in first["policies"]][:3] == ["service payments is not orders", "it is not enabled", ""]
+    assert [guard["guard"] for guard in first["guards"]] == [guard.name for guard in GUARDS]
+    assert (
+        first["verdict"] == told["verdict"] == {"guard": "all", "answer": "allow", "reason": "all 9 guards allow it."}
+    )
+    assert step_on(incident) is State.APPROVED
+    step = incident.steps.get()
+    assert (step.says, step.undo) == (first["says"], first["undo"])
+    assert incident.timeline.get(name="allowed").data["guards"] == first["guards"]
+
+
+@pytest.mark.parametrize(("mode", "event"), [("approve", "needs_approval"), ("observe", "refused")])
+def test_what_is_told_is_what_decide_then_says(shop, capsys, mode, event):
+    incident = diagnosed(shop, mode)
+    told = document(shop, capsys, incident.pk)
+    assert told["allowed"] is False
+    step_on(incident)
+    written = incident.timeline.get(name=event)
+    first = told["options"][0]
+    assert written.reason == f"{first['says']}: {told['verdict']['reason']}"
+    assert written.data["guards"] == first["guards"]
+    assert told["verdict"]["reason"] in told["would"]
+
+
+def test_what_cannot_be_prepared_is_told_with_its_reason_and_the_next_counts(shop, capsys):
+    incident = diagnosed(shop)
+    shop.switch("v1")
+    told = document(shop, capsys, incident.pk)
+    first = told["options"][0]
+    assert "No deploy is known that brought payments to v1" in first["cannot"]
+    assert (first["guards"], first["verdict"], len(first["policies"])) == ([], None, 1)
+    assert told["would"].startswith("It would be done: Restart payments")
+    step_on(incident)
+    assert (
+        incident.timeline.get(name="allowed").data["skipped"][0] == f"rollback_release on payments: {first['cannot']}"
+    )
+
+
+def test_the_step_that_waits_for_approval_is_judged_and_not_held_against_itself(shop, capsys):
+    RemediationPolicy.objects.create(name="once", mode="approve", precedence=1, cooldown_s=300, max_actions=1)
+    install(shop)
+    strict()
+    incident = drive(fire(), State.AWAITING_APPROVAL)
+    told = document(shop, capsys, incident.pk)
+    assert (told["options"][0]["stored"], told["verdict"]["answer"]) == ("prepared", "ask")
+    assert [item["event"] for item in told["history"]] == ["needs_approval"]
+    assert len({(o["cause"], o["service"], o["action"]) for o in told["options"]}) == len(told["options"])
+    assert all(option["verdict"]["answer"] == "ask" for option in told["options"] if option["verdict"])
+
+
+def test_once_a_person_has_approved_it_would_be_done(shop, capsys):
+    install(shop, "approve")
+    strict()
+    incident = drive(fire(), State.AWAITING_APPROVAL)
+    assert approvals.decide(incident.pk, "ann", approved=True)
+    told = document(shop, capsys, incident.pk)
+    assert (told["state"], told["allowed"], told["verdict"]["answer"]) == ("approved", True, "ask")
+    set_kill_switch(True, "ann", "deploy night")
+    told = document(shop, capsys, incident.pk)
+    assert (told["allowed"], told["verdict"]["guard"]) == (False, "kill_switch")
+
+
+def test_an_approved_step_that_no_longer_fits_the_world_would_not_be_done(shop, capsys):
+    incident = drive(diagnosed(shop), State.APPROVED)
+    assert document(shop, capsys, incident.pk)["allowed"] is True
+    shop.switch("v1")
+    told = document(shop, capsys, incident.pk)
+    assert "No deploy is known that brought payments to v1" in told["options"][0]["cannot"]
+    assert (told["allowed"], told["options"][0]["cannot"] in told["would"]) == (False, True)
+    Service.objects.all().delete()
+    assert "knows no service 'payments' any more" in document(shop, capsys, incident.pk)["would"]
+
+
+def test_a_step_that_was_begun_is_not_proposed_again(shop, capsys):
+    incident = drive(diagnosed(shop), State.APPROVED)
+    Step.objects.update(state=Step.State.APPLYING, applying_at=now())
+    told = document(shop, capsys, incident.pk)
+    assert (told["allowed"], told["would"]) == (False, "What was decided on is being carried out at this moment.")
+
+
+def test_what_cannot_be_undone_says_why(shop, capsys):
+    incident = drive(diagnosed(shop), State.APPROVED)
+    Step.objects.update(undo=None, irreversible="the cache is gone")
+    told = document(shop, capsys, incident.pk)
+    assert (told["verdict"]["guard"], told["options"][0]["irreversible"]) == ("has_undo", "the cache is gone")
+    assert "undo none: the cache is gone" in " ".join(explained(shop, capsys, incident.pk)[1].split())
+
+
+def test_while_it_is_verified_nothing_else_is_done(shop, capsys):
+    incident = diagnosed(shop)
+    shop.bad = lambda: 1
+    drive(incident, State.REMEDIATED)
+    told = document(shop, capsys, incident.pk)
+    assert (told["allowed"], "is being verified" in told["would"]) == (False, True)
+    assert "rollback_release" not in [option["action"] for option in told["options"]]
+
+
+def test_of_one_that_has_ended_both_are_told_what_was_said_and_what_would_be(shop, capsys):
+    incident = drive(diagnosed(shop))
+    assert incident.state == "resolved"
+    RemediationPolicy.objects.update(mode="approve", cooldown_s=3600, max_actions=1)
+    told = document(shop, capsys, incident.pk)
+    [then] = told["history"]
+    assert (then["event"], then["undo"], then["guards"][0]["answer"]) == ("allowed", {"to": "v2"}, "allow")
+    assert (told["options"][0]["stored"], told["options"][0]["undo"]) == ("kept", {"to": "v2"})
+    assert told["verdict"]["guard"] == "policy", "its own actions do not count against it"
+    assert told["would"].startswith("It has ended, so nothing is done about it any more. If it came up now: A person")
+
+
+def test_alerts_that_are_gone_and_an_open_incident_are_told_first(shop, capsys):
+    install(shop)
+    incident = fire()
+    assert "cause has not been found" in document(shop, capsys, incident.pk)["would"]
+    drive(incident, State.DIAGNOSED)
+    alert(status="resolved")
+    told = document(shop, capsys, incident.pk)
+    assert (told["allowed"], told["held"]) == (False, "All alerts resolved before anything was done.")
+
+
+def test_an_incident_that_waits_for_another_says_so(shop, capsys):
+    incident = diagnosed(shop)
+    parent = bare_incident(State.DIAGNOSED, service="orders")
+    Incident.objects.filter(pk=incident.pk).update(parent=parent)
+    assert document(shop, capsys, incident.pk)["would"].startswith(f"Waits, because incident {parent.pk} is about")
+
+
+def test_a_finding_that_nobody_has_made(shop, capsys):
+    install(shop)
+    told = document(shop, capsys, *RESTART)
+    assert (told["incident"], told["state"], told["history"]) == (None, None, [])
+    proposing = {name for option in told["options"] for name in option["playbooks"]}
+    assert proposing == {
+        b.name for b in library.in_force().values() if "restart_service" in [c.name for c in b.remediate]
+    }
+    assert all(option["undo"] == {"leave": "running"} for option in told["options"])
+    RemediationPolicy.objects.create(name="never", cause="hung_*", mode="observe", precedence=1)
+    told = document(shop, capsys, *RESTART)
+    assert (told["allowed"], told["verdict"]["guard"]) == (False, "policy")
+    assert "Policy never is set to observe" in told["would"]
+
+
+def test_an_action_that_no_playbook_proposes_is_not_proven(shop, capsys):
+    install(shop)
+    PlaybookVersion.objects.update(in_force=False)
+    told = document(shop, capsys, *RESTART)
+    assert (told["options"][0]["playbooks"], told["verdict"]["guard"]) == ([], "proven")
+
+
+def test_playbooks_that_would_be_judged_alike_are_told_once(shop, capsys):
+    install(shop)
+    strict()
+    told = document(shop, capsys, *RESTART)
+    keys = [(json.dumps(o["params"]), o["verdict"]["guard"]) for o in told["options"]]
+    assert len(keys) == len(set(keys))
+    assert "bad-release" in {name for option in told["options"] for name in option["playbooks"]}
+
+
+def test_a_supervisor_that_does_not_answer_is_why_it_cannot_be_done(shop, capsys, settings):
+    install(shop)
+    settings.SRE_SUPERVISOR_URL = ""
+    told = document(shop, capsys, *RESTART)
+    assert {option["cannot"] for option in told["options"]} == {
+        "No process supervisor is configured. Set SRE_SUPERVISOR_URL."
+    }
+    assert told["would"].startswith("Nothing would be done")
+
+
+def test_people_read_it_in_eighty_columns(shop, capsys):
+    incident = drive(diagnosed(shop))
+    RemediationPolicy.objects.create(name="orders-only", service="orders", precedence=1)
+    code, said = explained(shop, capsys, incident.pk)
+    assert max(len(line) for line in said.splitlines()) <= 80
+    flat = " ".join(said.split())
+    for shown in (
+        f"Incident {incident.pk} (resolved)",
+        "allowed Roll payments back from v2 to v1",
+        "1. rollback_release on payments for bad_release",
+        'undo {"to": "v2"}',
+        "policy orders-only observe service payments is not orders",
+        "policy all auto covers it, and is the one that counts",
+        "allow kill_switch Automation is not stopped.",
+    ):
+        assert shown in flat
+    assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("999",), r"There is no incident 999; the newest are: \d+"),
+        (("--service", "pay", *RESTART[2:]), "knows no service 'pay'; known are: payments"),
+        ((*RESTART[:5], "reboot"), "no action 'reboot'; known are: restart_service, rollback_release"),
+        (("--service", "payments"), "all of --service, --cause and --action"),
+        ((), "Name an incident"),
+        (("1", *RESTART), "Name an incident"),
+    ],
+)
+def test_what_cannot_be_told_says_what_is_known(shop, words, said):
+    install(shop)
+    fire()
+    with pytest.raises(CommandError, match=said) as refused:
+        call_command("explain", *words)
+    assert refused.value.returncode == 2
+
+
+def test_a_playbook_that_is_gone_is_said(shop):
+    incident = diagnosed(shop)
+    PlaybookVersion.objects.all().delete()
+    with pytest.raises(Unknown, match="no longer holds the playbook"):
+        explaining.of_incident(incident.pk)
+
+
+def test_the_number_of_queries_does_not_grow(shop):
+    incident = diagnosed(shop)
+    with reading_only(shop) as few:
+        explaining.of_incident(incident.pk)
+    RemediationPolicy.objects.bulk_create(RemediationPolicy(name=f"p{n}", service="x") for n in range(50))
+    finding = incident.findings.first()
+    for rank in range(2, 12):
+        finding.pk, finding.rank, finding.cause = None, 100 + rank, f"cause_{rank}"
+        finding.save(force_insert=True)
+    with reading_only(shop) as many:
+        options = explaining.of_incident(incident.pk).options
+    assert len(options) > 10
+    assert len(few) == len(many) <= MOST_QUERIES
+
+
+def test_it_can_be_asked_while_a_worker_has_the_incident(shop, capsys):
+    incident = diagnosed(shop)
+    before = Incident.objects.filter(pk=incident.pk).values().get()
+    document(shop, capsys, incident.pk)
+    document(shop, capsys, *RESTART)
+    assert Incident.objects.filter(pk=incident.pk).values().get() == before
+    assert (Step.objects.count(), Incident.objects.count(), Service.objects.count()) == (0, 1, 1)
