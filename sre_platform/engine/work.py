@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 
 from sre_platform.catalog.domain import Change, Target, Topology, downstream
-from sre_platform.catalog.models import changes_since, topology
+from sre_platform.catalog.models import changes_of, topology
 from sre_platform.clients import releases
 from sre_platform.clients.supervisor import Supervisor
 from sre_platform.detection.measure import Measurer, PrometheusMeasurer, ScrapeMeasurer
@@ -92,8 +92,7 @@ class Situation:
         return World(_supervisor(), self._changes())
 
     def _changes(self) -> dict[str, list[Change]]:
-        since = now() - CHANGES_LOOKED_AT
-        return {service: changes_since(service, since) for service in downstream(self.topology, self.incident.service)}
+        return changes_of(downstream(self.topology, self.incident.service), now() - CHANGES_LOOKED_AT)
 
     def candidates(self) -> Iterator[Candidate]:
         """What may be tried, likeliest cause first, its playbook's actions from mild to strong, but nothing twice."""

@@ -24,12 +24,12 @@ from tests.fakes.leases import incident as bare_incident
 
 pytestmark = pytest.mark.django_db
 RESTART = ("--service", "payments", "--cause", "hung_service", "--action", "restart_service")
-MOST_QUERIES = 25  # for an incident; it does not grow with policies or candidates
+MOST_QUERIES = 25  # for an incident; it does not grow with policies, candidates or services
 
 
 @contextmanager
 def reading_only(shop):
-    """Fails when a statement is anything but a SELECT, or when the supervisor is told to do anything."""
+    """Fails when a statement is anything but a plain SELECT, or when the supervisor is asked for more than a state."""
     statements, told, answer = [], [], shop.supervisor._call
     before = (shop.release, shop.process.pid)
 
@@ -44,7 +44,9 @@ def reading_only(shop):
     with connection.execute_wrapper(look), patch.object(shop.supervisor, "_call", listen):
         yield statements
     assert statements, "it looked into the database"
-    assert [sql for sql in statements if not sql.lstrip().upper().startswith("SELECT")] == []
+    assert [
+        sql for sql in statements if not sql.lstrip().upper().startswith("SELECT") or "FOR UPDATE" in sql.upper()
+    ] == []
     assert set(told) <= {"getProcessInfo"}
     assert (shop.release, shop.process.pid) == before
 
@@ -289,6 +291,33 @@ def test_what_cannot_be_told_says_what_is_known(shop, words, said):
     assert refused.value.returncode == 2
 
 
+def test_a_plugin_that_fails_is_no_refusal(shop, monkeypatch):
+    install(shop)
+    monkeypatch.setattr(GUARDS.get("storm"), "judge", lambda *_: ("perhaps", ""), raising=True)
+    with pytest.raises(CommandError, match="ValueError: 'perhaps' is not a valid Answer") as refused:
+        call_command("explain", *RESTART)
+    assert refused.value.returncode == 2
+
+
+def test_credentials_are_hidden(shop, capsys):
+    incident = drive(diagnosed(shop), State.APPROVED)
+    Step.objects.update(undo=None, irreversible="Authorization: Bearer abcdef123456")
+    for words in ((incident.pk,), (incident.pk, "--json")):
+        said = explained(shop, capsys, *words)[1]
+        assert "has_undo" in said
+        assert "abcdef" not in said
+
+
+def test_it_is_coloured_for_a_terminal_and_brackets_are_no_markup(shop, capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    incident = diagnosed(shop)
+    RemediationPolicy.objects.create(name="set", service="[po]ayments[/]", precedence=1)
+    said = explained(shop, capsys, incident.pk)[1]
+    assert "\x1b[32mallow" in said
+    assert "[po]ayments[/]" in " ".join(said.split())
+
+
 def test_a_playbook_that_is_gone_is_said(shop):
     incident = diagnosed(shop)
     PlaybookVersion.objects.all().delete()
@@ -301,6 +330,8 @@ def test_the_number_of_queries_does_not_grow(shop):
     with reading_only(shop) as few:
         explaining.of_incident(incident.pk)
     RemediationPolicy.objects.bulk_create(RemediationPolicy(name=f"p{n}", service="x") for n in range(50))
+    Service.objects.bulk_create(Service(name=f"behind-{n}") for n in range(20))
+    Service.objects.filter(name="payments").update(depends_on=[f"behind-{n}" for n in range(20)])
     finding = incident.findings.first()
     for rank in range(2, 12):
         finding.pk, finding.rank, finding.cause = None, 100 + rank, f"cause_{rank}"

@@ -12,12 +12,14 @@ from rich.table import Table
 
 from sre_platform.engine import explaining
 from sre_platform.engine.explaining import Explanation
-from sre_platform.kernel.errors import SreError
+from sre_platform.kernel.errors import Malformed, SreError
+from sre_platform.kernel.redaction import redact_text
 
 ALLOWED, NOT_ALLOWED, CANNOT = 0, 1, 2
 WIDTH = 80
 COLOURS = {"allow": "green", "ask": "yellow", "deny": "red"}
 MODE_COLOURS = {"auto": "green", "approve": "yellow"}
+BROKEN = "An action or a guard failed, as it would when it is asked in earnest; --traceback shows where."
 HOW = "Name an incident, as in `manage.py explain 17`, or all of --service, --cause and --action."
 
 
@@ -49,6 +51,9 @@ is 0 when it would be done, 1 when people would be asked or called or it has to 
             told = _explanation(options)
         except SreError as error:
             raise CommandError(str(error), returncode=CANNOT) from error
+        except Exception as error:  # a plugin may raise anything; 1 would say that somebody had refused
+            said = redact_text(f"{BROKEN} {type(error).__name__}: {error}")
+            raise CommandError(said, returncode=CANNOT) from error
         if options["json"]:
             self.stdout.write(json.dumps(told.as_json(), ensure_ascii=False))
         else:
@@ -65,7 +70,7 @@ def _explanation(options: Mapping[str, Any]) -> Explanation:
         return explaining.of_incident(incident)
     if incident is None and all(finding):
         return explaining.of_finding(*finding)
-    raise CommandError(HOW, returncode=CANNOT)
+    raise Malformed(HOW)
 
 
 def _show(console: Console, told: Mapping[str, Any]) -> None:
