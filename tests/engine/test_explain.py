@@ -2,6 +2,7 @@
 
 import json
 from contextlib import contextmanager
+from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
@@ -108,6 +109,40 @@ def test_what_is_told_is_what_decide_then_says(shop, capsys, mode, event):
     assert written.reason == f"{first['says']}: {told['verdict']['reason']}"
     assert written.data["guards"] == first["guards"]
     assert told["verdict"]["reason"] in told["would"]
+
+
+def another_incident_acts_on_it():
+    Step.objects.create(
+        incident=bare_incident(State.REMEDIATED, key="other"),
+        cause="c",
+        action="restart_service",
+        target="payments",
+        says="s",
+        aim={},
+        state=Step.State.APPLIED,
+        applying_at=now() - timedelta(hours=1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("happens", "guard"),
+    [
+        (lambda: set_kill_switch(True, "ann", "deploy night"), "kill_switch"),
+        (lambda: bare_incident(State.OPEN, key="storm", storm=True, last_alert_at=now()), "storm"),
+        (another_incident_acts_on_it, "one_per_target"),
+        (lambda: RemediationPolicy.objects.update(enabled=False), "policy"),
+        (lambda: RemediationPolicy.objects.update(max_actions=0), "attempt_budget"),
+    ],
+)
+def test_whatever_stands_in_the_way_is_told_as_decide_then_writes_it(shop, capsys, happens, guard):
+    incident = diagnosed(shop)
+    happens()
+    told = document(shop, capsys, incident.pk)
+    assert (told["allowed"], told["verdict"]["guard"]) == (False, guard)
+    assert step_on(incident) is State.ESCALATED
+    written = incident.timeline.get(name="refused")
+    assert written.data["guards"] == told["options"][0]["guards"]
+    assert written.reason == f"{told['options'][0]['says']}: {told['verdict']['reason']}"
 
 
 def test_what_cannot_be_prepared_is_told_with_its_reason_and_the_next_counts(shop, capsys):
