@@ -230,6 +230,31 @@ def test_of_one_that_has_ended_both_are_told_what_was_said_and_what_would_be(sho
     assert told["would"].startswith("It has ended, so nothing is done about it any more. If it came up now: A person")
 
 
+def test_what_was_only_prepared_when_people_said_no_is_prepared_afresh(shop, capsys):
+    install(shop, "approve")
+    strict()
+    incident = drive(fire(), State.AWAITING_APPROVAL)
+    assert approvals.decide(incident.pk, "ann", approved=False)
+    told = document(shop, capsys, incident.pk)
+    assert (told["state"], told["options"][0]["action"]) == ("escalated", "rollback_release")
+    assert {option["stored"] for option in told["options"]} == {""}
+    assert [(item["event"], item["reason"]) for item in told["history"]][1:] == [("rejected", "ann rejected it.")]
+
+
+def test_what_an_owner_prepared_and_did_not_live_to_record_is_proposed_again(shop, capsys):
+    incident = diagnosed(shop)
+    before = document(shop, capsys, incident.pk)
+    drive(incident, State.APPROVED)
+    Incident.objects.filter(pk=incident.pk).update(state=State.DIAGNOSED)
+    after = document(shop, capsys, incident.pk)
+    assert (after["options"], after["would"]) == (before["options"], before["would"])
+    assert step_on(incident) is State.APPROVED
+    assert list(incident.steps.values_list("state", "says")) == [
+        ("cancelled", before["options"][0]["says"]),
+        ("prepared", before["options"][0]["says"]),
+    ]
+
+
 def test_alerts_that_are_gone_and_an_open_incident_are_told_first(shop, capsys):
     install(shop)
     incident = fire()
