@@ -25,7 +25,7 @@ from tests.fakes.leases import incident as bare_incident
 
 pytestmark = pytest.mark.django_db
 RESTART = ("--service", "payments", "--cause", "hung_service", "--action", "restart_service")
-MOST_QUERIES = 25  # for an incident; it does not grow with policies, candidates or services
+MOST_QUERIES = 20  # for an incident; it does not grow with policies, candidates or services
 
 
 @contextmanager
