@@ -1,13 +1,9 @@
-"""What would be done, told without doing it: for incidents in every state, and for a finding that nobody has made."""
+"""What would be done, told without doing it: for incidents in every state."""
 
-import json
-from contextlib import contextmanager
 from datetime import timedelta
-from unittest.mock import patch
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 
 from sre_platform.catalog.models import Service
 from sre_platform.engine import approvals, explaining
@@ -17,58 +13,14 @@ from sre_platform.incidents.domain import State
 from sre_platform.incidents.models import Incident
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Unknown
-from sre_platform.playbook import library
 from sre_platform.playbook.models import PlaybookVersion
 from sre_platform.remediation.models import Step
+from tests.engine.explained import RESTART, diagnosed, document, explained, reading_only
 from tests.engine.story import alert, drive, fire, install, step_on, strict
 from tests.fakes.leases import incident as bare_incident
 
 pytestmark = pytest.mark.django_db
-RESTART = ("--service", "payments", "--cause", "hung_service", "--action", "restart_service")
 MOST_QUERIES = 20  # for an incident; it does not grow with policies, candidates or services
-
-
-@contextmanager
-def reading_only(shop):
-    """Fails when a statement is anything but a plain SELECT, or when the supervisor is asked for more than a state."""
-    statements, told, answer = [], [], shop.supervisor._call
-    before = (shop.release, shop.process.pid)
-
-    def look(execute, sql, params, many, context):
-        statements.append(sql)
-        return execute(sql, params, many, context)
-
-    def listen(method, args):
-        told.append(method)
-        return answer(method, args)
-
-    with connection.execute_wrapper(look), patch.object(shop.supervisor, "_call", listen):
-        yield statements
-    assert statements, "it looked into the database"
-    assert [
-        sql for sql in statements if not sql.lstrip().upper().startswith("SELECT") or "FOR UPDATE" in sql.upper()
-    ] == []
-    assert set(told) <= {"getProcessInfo"}
-    assert (shop.release, shop.process.pid) == before
-
-
-def explained(shop, capsys, *words):
-    with reading_only(shop), pytest.raises(SystemExit) as ended:
-        call_command("explain", *map(str, words))
-    return ended.value.code, capsys.readouterr().out
-
-
-def document(shop, capsys, *words):
-    code, said = explained(shop, capsys, *words, "--json")
-    told = json.loads(said)
-    assert code == (0 if told["allowed"] else 1)
-    return told
-
-
-def diagnosed(shop, mode="auto"):
-    install(shop, mode)
-    strict()
-    return drive(fire(), State.DIAGNOSED)
 
 
 def test_every_action_policy_and_guard_is_told_and_then_done_as_told(shop, capsys):
@@ -272,47 +224,6 @@ def test_an_incident_that_waits_for_another_says_so(shop, capsys):
     assert document(shop, capsys, incident.pk)["would"].startswith(f"Waits, because incident {parent.pk} is about")
 
 
-def test_a_finding_that_nobody_has_made(shop, capsys):
-    install(shop)
-    told = document(shop, capsys, *RESTART)
-    assert (told["incident"], told["state"], told["history"]) == (None, None, [])
-    proposing = {name for option in told["options"] for name in option["playbooks"]}
-    assert proposing == {
-        b.name for b in library.in_force().values() if "restart_service" in [c.name for c in b.remediate]
-    }
-    assert all(option["undo"] == {"leave": "running"} for option in told["options"])
-    RemediationPolicy.objects.create(name="never", cause="hung_*", mode="observe", precedence=1)
-    told = document(shop, capsys, *RESTART)
-    assert (told["allowed"], told["verdict"]["guard"]) == (False, "policy")
-    assert "Policy never is set to observe" in told["would"]
-
-
-def test_an_action_that_no_playbook_proposes_is_not_proven(shop, capsys):
-    install(shop)
-    PlaybookVersion.objects.update(in_force=False)
-    told = document(shop, capsys, *RESTART)
-    assert (told["options"][0]["playbooks"], told["verdict"]["guard"]) == ([], "proven")
-
-
-def test_playbooks_that_would_be_judged_alike_are_told_once(shop, capsys):
-    install(shop)
-    strict()
-    told = document(shop, capsys, *RESTART)
-    keys = [(json.dumps(o["params"]), o["verdict"]["guard"]) for o in told["options"]]
-    assert len(keys) == len(set(keys))
-    assert "bad-release" in {name for option in told["options"] for name in option["playbooks"]}
-
-
-def test_a_supervisor_that_does_not_answer_is_why_it_cannot_be_done(shop, capsys, settings):
-    install(shop)
-    settings.SRE_SUPERVISOR_URL = ""
-    told = document(shop, capsys, *RESTART)
-    assert {option["cannot"] for option in told["options"]} == {
-        "No process supervisor is configured. Set SRE_SUPERVISOR_URL."
-    }
-    assert told["would"].startswith("Nothing would be done")
-
-
 def test_people_read_it_in_eighty_columns(shop, capsys):
     incident = drive(diagnosed(shop))
     RemediationPolicy.objects.create(name="orders-only", service="orders", precedence=1)
@@ -348,14 +259,6 @@ def test_what_cannot_be_told_says_what_is_known(shop, words, said):
     fire()
     with pytest.raises(CommandError, match=said) as refused:
         call_command("explain", *words)
-    assert refused.value.returncode == 2
-
-
-def test_a_plugin_that_fails_is_no_refusal(shop, monkeypatch):
-    install(shop)
-    monkeypatch.setattr(GUARDS.get("storm"), "judge", lambda *_: ("perhaps", ""), raising=True)
-    with pytest.raises(CommandError, match="ValueError: 'perhaps' is not a valid Answer") as refused:
-        call_command("explain", *RESTART)
     assert refused.value.returncode == 2
 
 
