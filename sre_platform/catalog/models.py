@@ -1,5 +1,8 @@
 """The services an installation runs, and what was changed about them."""
 
+from collections.abc import Iterable
+from datetime import datetime
+
 from django.core.exceptions import ValidationError
 from django.db import models
 from pydantic import TypeAdapter
@@ -138,3 +141,11 @@ def dependencies() -> domain.Topology:
     """All services by name with nothing but what they depend on: what correlation needs, cheap however many."""
     rows = Service.objects.values_list("name", "depends_on")
     return {name: domain.Target(name, depends_on=tuple(needs)) for name, needs in rows}
+
+
+def changes_of(services: Iterable[str], since: datetime) -> dict[str, list[domain.Change]]:
+    """What was changed about each of these services since a moment, newest first, in one query."""
+    found: dict[str, list[domain.Change]] = {service: [] for service in services}
+    for row in Change.objects.filter(service__in=list(found), at__gte=since):
+        found[row.service].append(row.as_value())
+    return found

@@ -26,8 +26,9 @@ from sre_platform.guardrails import domain as guardrails
 from sre_platform.incidents import record
 from sre_platform.incidents.correlate import all_clear, held_by
 from sre_platform.incidents.domain import ENDED, Event, State
+from sre_platform.incidents.models import Incident
 from sre_platform.kernel.clock import now
-from sre_platform.kernel.errors import Lost, Rejected, SreError
+from sre_platform.kernel.errors import Lost, Rejected
 from sre_platform.remediation import steps
 from sre_platform.verification import sampling
 
@@ -58,12 +59,19 @@ class Wait:
     failed: bool = False
 
 
+def overtaken(incident: Incident, what: str) -> Move | Wait | None:
+    """What keeps an incident from going on before ``what`` is done: its alerts are gone, or its parent comes first."""
+    if all_clear(incident.pk):
+        return Move(Event.ALERTS_CLEARED, f"All alerts resolved before {what}.")
+    if why := held_by(incident):
+        return Wait(LOOK_AGAIN_S, f"Waits, because {why}.")
+    return None
+
+
 def diagnose(work: Work) -> Move | Wait:
     """Look at the service and what it depends on, and name the likeliest cause."""
-    if all_clear(work.incident.pk):
-        return Move(Event.ALERTS_CLEARED, "All alerts resolved before anybody had to look.")
-    if why := held_by(work.incident):
-        return Wait(LOOK_AGAIN_S, f"Waits, because {why}.")
+    if found := overtaken(work.incident, "anybody had to look"):
+        return found
     if work.incident.storm:
         return Move(Event.NO_CAUSE, "Too many services at once: automation is paused until the storm is over.")
     if not work.playbooks:
@@ -87,19 +95,15 @@ def diagnose(work: Work) -> Move | Wait:
 
 def decide(work: Work) -> Move | Wait:
     """Find the first candidate that makes sense, ask the guards about it, and write it down with its undo."""
-    if all_clear(work.incident.pk):
-        return Move(Event.ALERTS_CLEARED, "All alerts resolved before anything was done.")
-    if why := held_by(work.incident):
-        return Wait(LOOK_AGAIN_S, f"Waits, because {why}.")
+    if found := overtaken(work.incident, "anything was done"):
+        return found
     steps.drop_prepared(work.lease)
     skipped = []
-    for candidate in work.candidates():
-        try:
-            prepared = steps.prepare(candidate.action, candidate.params, candidate.target, work.world())
-        except SreError as error:
-            skipped.append(f"{candidate.action} on {candidate.target.service}: {error}")
+    for proposal in work.proposals():
+        step = proposal.step
+        if step is None:
+            skipped.append(f"{proposal.action} on {proposal.service}: {proposal.cannot}")
             continue
-        step = candidate.as_step(prepared)
         judgements, verdict = work.judge(step)
         data = {"says": step.says, "undo": step.undo, "guards": [j.as_json() for j in judgements], "skipped": skipped}
         if verdict.answer is guardrails.Answer.DENY:

@@ -1,7 +1,7 @@
 """The work that a stage is given: the claimed incident, the playbooks frozen into it, and the world as it is now."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 
 from sre_platform.catalog.domain import Change, Target, Topology, downstream
-from sre_platform.catalog.models import changes_since, topology
+from sre_platform.catalog.models import changes_of, topology
 from sre_platform.clients import releases
 from sre_platform.clients.supervisor import Supervisor
 from sre_platform.detection.measure import Measurer, PrometheusMeasurer, ScrapeMeasurer
@@ -25,6 +25,7 @@ from sre_platform.incidents.domain import State
 from sre_platform.incidents.models import Incident
 from sre_platform.incidents.record import Lease
 from sre_platform.kernel.clock import now
+from sre_platform.kernel.errors import SreError
 from sre_platform.kernel.registry import Registry
 from sre_platform.kernel.storable import storable
 from sre_platform.playbook import library
@@ -36,6 +37,7 @@ from sre_platform.verification import sampling
 
 GUARDS: Registry[guardrails.Guard] = Registry("sre_platform.guardrails.guards", "guard")
 CHANGES_LOOKED_AT = timedelta(days=1)
+NOT_TRIED = (Step.State.PREPARED, Step.State.CANCELLED)
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,89 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Work:
-    """One claimed incident with all that its stage may need."""
+class Proposal:
+    """A candidate after a look at the world: the unsaved ``step``, or why it ``cannot`` be done here and now."""
 
-    lease: Lease
+    candidate: Candidate
+    step: Step | None
+    cannot: str = ""
+
+    @property
+    def action(self) -> str:
+        return self.candidate.action
+
+    @property
+    def service(self) -> str:
+        return self.candidate.target.service
+
+
+@dataclass(frozen=True)
+class Situation:
+    """An incident as it stands, whoever works on it, and what may be done about it. Everything here only reads."""
+
     incident: Incident
     playbooks: Mapping[str, Playbook]
     topology: Topology
+
+    def world(self) -> World:
+        """What the actions may reach."""
+        return World(_supervisor(), self._changes())
+
+    def _changes(self) -> dict[str, list[Change]]:
+        return changes_of(downstream(self.topology, self.incident.service), now() - CHANGES_LOOKED_AT)
+
+    def candidates(self) -> Iterator[Candidate]:
+        """What may be tried, likeliest cause first, its playbook's actions from mild to strong, but nothing twice."""
+        steps_tried = self.incident.steps.filter(undoes=None).exclude(state__in=NOT_TRIED)
+        tried = set(steps_tried.values_list("cause", "target", "action"))
+        newest = self.incident.findings.order_by("-round").first()
+        for finding in self.incident.findings.filter(round=newest.round) if newest else ():
+            target = self.topology.get(finding.service)
+            for call in self.playbooks[finding.playbook].remediate if target else ():
+                if target and (finding.cause, finding.service, call.name) not in tried:
+                    yield Candidate(finding, call.name, call.params, target)
+
+    def proposals(self, candidates: Iterable[Candidate] | None = None) -> Iterator[Proposal]:
+        """Each candidate, prepared against the world as it is now, one at a time: a caller may stop at the first."""
+        world = self.world()
+        for candidate in self.candidates() if candidates is None else candidates:
+            try:
+                prepared = steps.prepare(candidate.action, candidate.params, candidate.target, world)
+            except SreError as error:
+                yield Proposal(candidate, None, str(error))
+            else:
+                yield Proposal(candidate, candidate.as_step(prepared))
+
+    def judge(self, step: Step) -> tuple[list[guardrails.Judgement], guardrails.Judgement]:
+        """Every guard's judgement of a step, and the one that counts."""
+        return self.judge_by(self.facts(but=step), step)
+
+    def facts(self, but: Step | None = None) -> guardrails.Facts:
+        """What the guards may know of this incident; ``but`` is a step that is not to count against itself."""
+        pk, moment = self.incident.pk, now()
+        return guardrails.Facts(moment, halted(), policies(), steps.past(but=but), storm(moment), flapping(pk))
+
+    def judge_by(self, facts: guardrails.Facts, step: Step) -> tuple[list[guardrails.Judgement], guardrails.Judgement]:
+        """As ``judge``, by facts that were read before; no query."""
+        judgements = guardrails.judge(GUARDS, request(step), replace(facts, unproven=self._unproven(step)))
+        return judgements, guardrails.verdict(judgements)
+
+    def _unproven(self, step: Step) -> str:
+        """The playbook that proposed the step, when no experiment proves it."""
+        book = self.playbooks.get(step.playbook)
+        return "" if book and book.proof else book.name if book else "(which is not known)"
+
+
+def request(step: Step) -> guardrails.Request:
+    """What the guards are asked about a step."""
+    return guardrails.Request(step.incident_id, step.target, step.action, step.cause, step.irreversible)
+
+
+@dataclass(frozen=True)
+class Work(Situation):
+    """One claimed incident with all that its stage may need."""
+
+    lease: Lease
 
     def looking_since(self) -> datetime:
         """When the first look was taken: an incident that had to wait for it has lost no patience."""
@@ -90,10 +168,6 @@ class Work:
             turns=DatabaseTurns(),
         )
 
-    def world(self) -> World:
-        """What the actions may reach."""
-        return World(_supervisor(), self._changes())
-
     def measurer(self) -> Measurer:
         """Who measures SLIs: Prometheus where there is one, else scrapes of the services themselves."""
         if settings.SRE_PROMETHEUS_URL:
@@ -106,10 +180,6 @@ class Work:
         targets = [self.topology[name] for name in downstream(self.topology, self.incident.service)]
         running = {target.service: releases.running(target.release_link) for target in targets if target.baseline}
         return baselines.newest(running) if wanted else {}
-
-    def _changes(self) -> dict[str, list[Change]]:
-        since = now() - CHANGES_LOOKED_AT
-        return {service: changes_since(service, since) for service in downstream(self.topology, self.incident.service)}
 
     def bounded(self, evidence: Sequence[Evidence]) -> list[Evidence]:
         """What was seen as it will be kept: what is judged is what can be judged again."""
@@ -136,37 +206,6 @@ class Work:
                 for rank, item in enumerate(ranked, start=1)
             )
 
-    def candidates(self) -> Iterator[Candidate]:
-        """What may be tried, likeliest cause first, its playbook's actions from mild to strong, but nothing twice."""
-        steps_tried = self.incident.steps.filter(undoes=None).exclude(state=Step.State.CANCELLED)
-        tried = set(steps_tried.values_list("cause", "target", "action"))
-        newest = self.incident.findings.order_by("-round").first()
-        for finding in self.incident.findings.filter(round=newest.round) if newest else ():
-            target = self.topology.get(finding.service)
-            for call in self.playbooks[finding.playbook].remediate if target else ():
-                if target and (finding.cause, finding.service, call.name) not in tried:
-                    yield Candidate(finding, call.name, call.params, target)
-
-    def judge(self, step: Step) -> tuple[list[guardrails.Judgement], guardrails.Judgement]:
-        """Every guard's judgement of a step, and the one that counts."""
-        request = guardrails.Request(step.incident_id, step.target, step.action, step.cause, step.irreversible)
-        facts = guardrails.Facts(
-            now(),
-            halted(),
-            policies(),
-            steps.past(but=step),
-            storm(now()),
-            flapping(step.incident_id),
-            self._unproven(step),
-        )
-        judgements = guardrails.judge(GUARDS, request, facts)
-        return judgements, guardrails.verdict(judgements)
-
-    def _unproven(self, step: Step) -> str:
-        """The playbook that proposed the step, when no experiment proves it."""
-        book = self.playbooks.get(step.playbook)
-        return "" if book and book.proof else book.name if book else "(which is not known)"
-
     def step(self) -> Step:
         """The repair that is being worked on: the newest one."""
         return self.incident.steps.filter(undoes=None).order_by("-pk")[0]
@@ -187,7 +226,7 @@ class Work:
 def load(lease: Lease) -> Work:
     """Everything about a claimed incident that is read once."""
     incident = Incident.objects.get(pk=lease.incident_id)
-    return Work(lease, incident, library.frozen(incident.playbooks), topology())
+    return Work(incident, library.frozen(incident.playbooks), topology(), lease)
 
 
 def _supervisor() -> Supervisor:

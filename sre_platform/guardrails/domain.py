@@ -32,7 +32,7 @@ class Judgement:
 class Policy:
     """How far an action may go on its own: ``mode`` is observe, suggest, approve or auto; any other does not act.
 
-    Patterns are shell-style; ``cooldown_s`` is in seconds.
+    Patterns are shell-style; ``cooldown_s`` is in seconds. One that is not ``enabled`` covers nothing.
     """
 
     name: str
@@ -42,11 +42,25 @@ class Policy:
     mode: str
     cooldown_s: float
     max_actions: int
+    enabled: bool = True
+
+    def mismatch(self, request: "Request") -> str:
+        """Why this policy does not speak about the request; the empty string when it does."""
+        if not self.enabled:
+            return "it is not enabled"
+        asked = (
+            ("service", request.target, self.service),
+            ("cause", request.cause, self.cause),
+            ("action", request.action, self.action),
+        )
+        wrong = [
+            f"{kind} {value} is not {pattern}" for kind, value, pattern in asked if not fnmatchcase(value, pattern)
+        ]
+        return ", ".join(wrong)
 
     def covers(self, request: "Request") -> bool:
         """Whether this policy speaks about the request."""
-        pairs = ((request.target, self.service), (request.cause, self.cause), (request.action, self.action))
-        return all(fnmatchcase(value, pattern) for value, pattern in pairs)
+        return not self.mismatch(request)
 
 
 @dataclass(frozen=True)
@@ -91,6 +105,34 @@ class Facts:
     def policy(self, request: Request) -> Policy | None:
         """The first policy that covers the request; they are in order of precedence."""
         return next((policy for policy in self.policies if policy.covers(request)), None)
+
+
+@dataclass(frozen=True)
+class Considered:
+    """A policy held against a request: why it does not cover it (empty: it does), and whether it is the first to."""
+
+    policy: Policy
+    mismatch: str
+    counts: bool
+
+    def as_json(self) -> dict[str, str | bool]:
+        policy = self.policy
+        return {
+            "policy": policy.name,
+            "mode": policy.mode,
+            "service": policy.service,
+            "cause": policy.cause,
+            "action": policy.action,
+            "covers": not self.mismatch,
+            "counts": self.counts,
+            "why_not": self.mismatch,
+        }
+
+
+def considered(request: Request, facts: Facts) -> list[Considered]:
+    """Every policy that the facts hold, in order of precedence; at most one counts: what ``Facts.policy`` gives."""
+    first = facts.policy(request)
+    return [Considered(policy, policy.mismatch(request), policy is first) for policy in facts.policies]
 
 
 class Guard(Protocol):

@@ -34,7 +34,14 @@ class RemediationPolicy(models.Model):
     def as_value(self) -> domain.Policy:
         """This row as a value."""
         return domain.Policy(
-            self.name, self.service, self.cause, self.action, self.mode, self.cooldown_s, self.max_actions
+            self.name,
+            self.service,
+            self.cause,
+            self.action,
+            self.mode,
+            self.cooldown_s,
+            self.max_actions,
+            self.enabled,
         )
 
 
@@ -67,3 +74,8 @@ def halted() -> str:
 def policies() -> list[domain.Policy]:
     """The enabled policies in order of precedence."""
     return [row.as_value() for row in RemediationPolicy.objects.filter(enabled=True)]
+
+
+def every_policy() -> list[domain.Policy]:
+    """All policies in order of precedence, also those that are not enabled: for people who ask why one does not act."""
+    return [row.as_value() for row in RemediationPolicy.objects.all()]

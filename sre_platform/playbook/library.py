@@ -6,7 +6,7 @@ import structlog
 from django.db import transaction
 from django.db.models import Max
 
-from sre_platform.kernel.errors import Malformed
+from sre_platform.kernel.errors import Malformed, Unknown
 from sre_platform.playbook.models import PlaybookVersion
 from sre_platform.playbook.schema import Playbook, parse_playbook
 
@@ -54,6 +54,11 @@ def _value_or_none(row: PlaybookVersion) -> Playbook | None:
 
 
 def frozen(digests: list[str]) -> dict[str, Playbook]:
-    """The playbooks of these digests, in the order given, in force or not, in one query. Raises Malformed."""
+    """The playbooks of these digests, in the order given, in force or not, in one query.
+
+    Raises Unknown when one is not held any more, and Malformed.
+    """
     rows = {row.digest: row for row in PlaybookVersion.objects.filter(digest__in=digests).order_by("version")}
+    if lost := [key for key in digests if key not in rows]:
+        raise Unknown(f"The library no longer holds the playbook {lost[0][:12]}: store its text again.")
     return {key: rows[key].as_value() for key in digests}

@@ -101,8 +101,8 @@ def carry_out(step: Step, target: Target, world: World, lease: Lease) -> Carried
     if step.state == Step.State.FAILED:  # whoever found that out did not live to say so
         return Carried(Outcome.FAILED, step.result)
     action = ACTIONS.get(step.action)
-    if step.state == Step.State.PREPARED and (changed := _changed(action, step, target, world)):
-        return _fail(step, lease, changed)
+    if step.state == Step.State.PREPARED and (why := changed(step, target, world)):
+        return _fail(step, lease, why)
     try:
         if step.state == Step.State.APPLYING and (seen := action.look(target, step.aim, world)) is not Seen.NOT_DONE:
             return _looked(step, lease, seen)
@@ -128,10 +128,13 @@ def _unknown(step: Step, why: str) -> Carried:
     return Carried(Outcome.UNKNOWN, why)
 
 
-def _changed(action: Action, step: Step, target: Target, world: World) -> str:
-    """Why the stored step no longer fits the world, or the empty string: preconditions are read at the last moment."""
+def changed(step: Step, target: Target, world: World) -> str:
+    """Why the stored step no longer fits the world, or the empty string: preconditions are read at the last moment.
+
+    Only reads. Raises SreError when the world cannot be seen.
+    """
     try:
-        fresh = action.prepare(target, action.Params(**step.params), world)
+        fresh = prepare(step.action, step.params, target, world)
     except Rejected as error:
         return str(error)
     if dict(fresh.aim) == step.aim:

@@ -4,7 +4,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from sre_platform.catalog.models import Change, Service, changes_since, topology
+from sre_platform.catalog.models import Change, Service, changes_of, changes_since, topology
 
 pytestmark = pytest.mark.django_db
 GOAL = {"name": "well", "sli": {"kind": "gauge", "metric": "up"}, "op": ">=", "threshold": 1}
@@ -119,3 +119,16 @@ def test_a_service_of_one_process_needs_none_of_this():
     Service.objects.create(name="redis")
     known = topology()["redis"]
     assert (known.replicas, known.exec, known.pprof_auth, known.log_files, known.label) == ((), (), None, (), "redis")
+
+
+def test_changes_of_several_services_are_one_query(django_assert_num_queries):
+    for minutes, (service, after) in enumerate([("orders", "v1"), ("orders", "v2"), ("payments", "p1"), ("db", "d1")]):
+        Change.objects.create(service=service, at=MOMENT + timedelta(minutes=minutes), after=after)
+    with django_assert_num_queries(1):
+        found = changes_of(["orders", "payments", "cache"], MOMENT)
+    assert {name: [change.after for change in changes] for name, changes in found.items()} == {
+        "orders": ["v2", "v1"],
+        "payments": ["p1"],
+        "cache": [],
+    }
+    assert changes_of(["orders"], MOMENT + timedelta(minutes=1))["orders"] == found["orders"][:1]

@@ -25,7 +25,8 @@ PROVEN = UNPROVEN.replace("name: unproven", "name: proven") + "proof: [payments/
 def work():
     RemediationPolicy.objects.create(name="all", mode="auto", cooldown_s=300, max_actions=1)
     row = incident(State.APPROVED)
-    return Work(take(row.pk), row, {"proven": parse_playbook(PROVEN), "unproven": parse_playbook(UNPROVEN)}, {})
+    books = {"proven": parse_playbook(PROVEN), "unproven": parse_playbook(UNPROVEN)}
+    return Work(row, books, {}, take(row.pk))
 
 
 def a_step(about, **fields):

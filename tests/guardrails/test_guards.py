@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sre_platform.engine.work import GUARDS
-from sre_platform.guardrails.domain import Answer, Facts, Judgement, PastAction, Policy, Request, judge, verdict
+from sre_platform.guardrails.domain import (
+    Answer,
+    Facts,
+    Judgement,
+    PastAction,
+    Policy,
+    Request,
+    considered,
+    judge,
+    verdict,
+)
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 AUTO = Policy("auto", "*", "*", "*", "auto", cooldown_s=300, max_actions=2)
@@ -102,6 +112,41 @@ def test_no_policy_is_a_denial():
 def test_a_policy_covers_only_what_all_its_patterns_match(elsewhere):
     assert said("policy", facts(policies=[policy(**elsewhere)]))[0] is Answer.DENY
     assert said("policy", facts(policies=[policy(service="pay*", cause="hung_*", action="re*")]))[0] is Answer.ALLOW
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({}, ""),
+        ({"service": "pay*", "cause": "hung_*", "action": "re*"}, ""),
+        ({"service": "orders"}, "service payments is not orders"),
+        (
+            {"service": "PAYMENTS", "cause": "hung", "action": "roll*"},
+            "service payments is not PAYMENTS, cause hung_service is not hung, action restart_service is not roll*",
+        ),
+        ({"enabled": False}, "it is not enabled"),
+    ],
+)
+def test_a_policy_says_why_it_does_not_cover(changes, why):
+    assert policy(**changes).mismatch(RESTART) == why
+    assert policy(**changes).covers(RESTART) is (not why)
+
+
+def test_every_policy_is_considered_and_the_first_that_covers_counts():
+    known = [policy(name="off", enabled=False), policy(name="other", cause="x"), policy(name="a"), policy(name="b")]
+    held = considered(RESTART, facts(policies=known))
+    assert [(one.policy.name, bool(one.mismatch), one.counts) for one in held] == [
+        ("off", True, False),
+        ("other", True, False),
+        ("a", False, True),
+        ("b", False, False),
+    ]
+    assert held[1].as_json()["why_not"] == "cause hung_service is not x"
+    assert considered(RESTART, facts(policies=())) == []
+
+
+def test_of_two_equal_policies_only_one_counts():
+    assert [one.counts for one in considered(RESTART, facts(policies=[policy(), policy()]))] == [True, False]
 
 
 def test_of_policies_that_cover_the_first_counts():

@@ -1,6 +1,6 @@
 import pytest
 
-from sre_platform.guardrails.models import RemediationPolicy, halted, policies, set_kill_switch
+from sre_platform.guardrails.models import RemediationPolicy, every_policy, halted, policies, set_kill_switch
 
 pytestmark = pytest.mark.django_db
 
@@ -29,3 +29,9 @@ def test_policies_in_force_come_by_precedence():
     RemediationPolicy.objects.create(name="off", precedence=1, enabled=False)
     assert [policy.name for policy in policies()] == ["z", "a", "b"]
     assert (policies()[0].mode, policies()[0].service) == ("auto", "pay*")
+    assert [(policy.name, policy.enabled) for policy in every_policy()] == [
+        ("off", False),
+        ("z", True),
+        ("a", True),
+        ("b", True),
+    ]

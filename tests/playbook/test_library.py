@@ -2,7 +2,7 @@ import pytest
 import structlog
 from django.db import IntegrityError, transaction
 
-from sre_platform.kernel.errors import Malformed
+from sre_platform.kernel.errors import Malformed, Unknown
 from sre_platform.playbook import library
 from sre_platform.playbook.models import PlaybookVersion
 from tests.playbook.test_schema import TEXT
@@ -48,6 +48,11 @@ def test_frozen_gives_the_versions_of_the_digests_in_their_order_in_force_or_not
     keys = [library.store(text, "f.yaml")[0].digest for text in (TEXT, CHANGED)]
     assert [book.summary for book in library.frozen(keys).values()] == ["A process ended.", "A process is gone."]
     assert list(library.frozen(keys[::-1])) == keys[::-1]
+
+
+def test_one_that_is_not_held_any_more_is_named():
+    with pytest.raises(Unknown, match=r"no longer holds the playbook 0123456789ab:"):
+        library.frozen([library.store(TEXT, "f.yaml")[0].digest, "0123456789abcdef"])
 
 
 def test_frozen_is_one_query(django_assert_num_queries):
