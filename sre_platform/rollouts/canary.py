@@ -4,10 +4,13 @@ A check fails only when three things hold: the rise is certain for this look (:m
 the versions within the same blocks of time (:mod:`.strata`); it is large enough to matter; and enough requests show it.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from operator import itemgetter
 
+from sre_platform.kernel.errors import Malformed
 from sre_platform.rollouts.domain import (
     MOST_5XX,
     MOST_5XX_RISE,
@@ -38,6 +41,10 @@ FEWEST_FOR_TAIL = 100
 TAILS = (0.25, 0.05, 0.02)
 # How far below MOST_P99_RISE the tail has to be, in standard deviations, for a certain rise to be let through as small.
 EXCLUDED_Z = -1.96
+# A day: a canary that runs longer has long become the baseline, and each ten seconds of it cost a look.
+LONGEST_S = 86_400.0
+
+_TIME = itemgetter(0)
 
 
 @dataclass(frozen=True)
@@ -56,12 +63,15 @@ def judge(baseline: Sequence[Request], canary: Sequence[Request]) -> Judgement:
     """The verdict on requests in any order: the first look that fails the canary ends it, else the last look tells.
 
     Only what the baseline served while the canary ran is compared. ``at`` counts from the canary's first request.
+    Raises Malformed when the canary's requests span more than LONGEST_S.
     """
     canary = sorted(canary)
     if not canary or not baseline:
         absent = "canary" if not canary else "baseline"
         return _unknown(f"There is no request of the {absent}.")
     start, end = canary[0].time, canary[-1].time
+    if end - start > LONGEST_S:
+        raise Malformed(f"The canary's requests span {end - start:,.0f} s; at most {LONGEST_S:,.0f} can be judged.")
     along = sorted(request for request in baseline if start <= request.time <= end)
     if not along:
         return _unknown("The baseline served no request while the canary ran.")
@@ -85,7 +95,7 @@ def _judged(baseline: Sequence[Request], canary: Sequence[Request], start: float
 
 def _between(requests: Sequence[Request], start: float, look: Look) -> Sequence[Request]:
     since, until = start + look.since, start + look.until
-    return [request for request in requests if since <= request[0] <= until]
+    return requests[bisect_left(requests, since, key=_TIME) : bisect_right(requests, until, key=_TIME)]
 
 
 def _unknown(reason: str, at: float = 0.0) -> Judgement:
@@ -153,7 +163,10 @@ def _check(
 
 def _said(counts: bool, beyond: bool, certain: bool, enough: bool) -> tuple[Verdict, str]:
     if not counts:
-        return Verdict.PASS, "Does not count here."
+        return (
+            Verdict.PASS,
+            "Not counted: 5xx and P99 have to keep the limit if the baseline does, else only a rise counts.",
+        )
     if beyond and certain:
         return (
             Verdict.FAIL,

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sre_platform.kernel.errors import Malformed
 from sre_platform.rollouts.canary import judge
 from sre_platform.rollouts.domain import Judgement, Request, Verdict
 from tests.rollouts.traffic import HEALTHY, Fault, Shape, requests, shape
@@ -84,6 +85,12 @@ def test_no_request_tells_nothing() -> None:
 def test_a_baseline_of_another_time_is_not_compared() -> None:
     later = [request._replace(time=request.time + 3600) for request in regular(60, 50, bad=50)]
     assert judge(regular(60, 50), later).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_span_that_would_take_for_ever_is_refused() -> None:
+    far = [Request(0, 200, 10), Request(9e10, 200, 10)]
+    with pytest.raises(Malformed, match="span 90,000,000,000 s"):
+        judge(far, far)
 
 
 def test_few_requests_tell_nothing() -> None:
