@@ -12,20 +12,21 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import drills, dumps, intake, looking, profiles
+from tests.benchmarks import canary, drills, dumps, intake, looking, profiles
 from tests.benchmarks.stack import HOME
 from tests.benchmarks.storm import storm
 
 DATABASES = ("sqlite", "postgres")
-PARTS = ("accepted", "digested", "idle", "open_alerts", "storm", "dumps", "profiles", "looking", "drills")
-NO_DATABASE = ("dumps", "profiles", "looking", "drills")
-READERS = {"dumps": dumps, "profiles": profiles, "looking": looking}
+PARTS = ("accepted", "digested", "idle", "open_alerts", "storm", "dumps", "profiles", "looking", "canary", "drills")
+NO_DATABASE = ("dumps", "profiles", "looking", "canary", "drills")
+READERS = {"canary": canary, "dumps": dumps, "profiles": profiles, "looking": looking}
 BOUNDS = {
     "accepted": lambda found: found["10"]["ratio"] >= 0.8 and all(row["p99_ratio"] < 2 for row in found.values()),
     "digested": lambda found: found["alerts_per_s"] >= intake.SUSTAINED_PER_S,
     "idle": lambda found: found["p99_ms"] <= 300,
     "open_alerts": lambda found: found["ratio"] <= 1.5,
     "storm": lambda found: not found["lost"] and found["digested_after_s"] <= 60 and found["dashboard_max_s"] < 1,
+    "canary": canary.within_bounds,
     "dumps": dumps.within_bounds,
     "looking": looking.within_bounds,
     "profiles": lambda found: found["100,000"]["parse_s"] + found["100,000"]["top_s"] <= 5,

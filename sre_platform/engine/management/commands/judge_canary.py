@@ -1,0 +1,99 @@
+import json
+import sys
+from argparse import RawDescriptionHelpFormatter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+
+from sre_platform.engine.canary_view import show
+from sre_platform.kernel.errors import Malformed
+from sre_platform.rollouts.canary import judge
+from sre_platform.rollouts.domain import Judgement, Request, Verdict
+from sre_platform.rollouts.reading import comparable, from_csv, from_rows
+
+CANNOT = 2
+CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: CANNOT}
+LONGEST_LINE = 512 << 20  # bytes of one case of a batch
+
+
+class Command(BaseCommand):
+    help = """Tell whether a canary is worse than the version it replaces. Needs no database and no network.
+
+  manage.py judge_canary --baseline old.csv --canary new.csv          for people
+  manage.py judge_canary --baseline old.csv --canary new.csv --json   for a machine
+
+A file has one row per request and the columns time (seconds, of one clock), status and latency_ms (milliseconds).
+
+--batch reads JSON lines {"id", "baseline": [[time, status, latency_ms], ...], "canary": [...]} and prints a line of
+JSON for each. Exit code: 0 pass, 1 fail, 2 it cannot be told or the input cannot be used; of a batch 0, or 2 when a
+line of it cannot be used."""
+    requires_system_checks = ()
+
+    def create_parser(self, *args: Any, **kwargs: Any) -> CommandParser:
+        return super().create_parser(*args, formatter_class=RawDescriptionHelpFormatter, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--baseline", type=Path, metavar="FILE", help="requests to the version that is replaced")
+        parser.add_argument("--canary", type=Path, metavar="FILE", help="requests to the new version, at the same time")
+        parser.add_argument("--batch", action="store_true", help="JSON lines from standard input")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *_: Any, baseline: Path | None, canary: Path | None, **options: Any) -> None:
+        if options["batch"] and not (baseline or canary):
+            sys.exit(_batch(sys.stdin.buffer))
+        if options["batch"] or not (baseline and canary):
+            raise CommandError("Either --baseline and --canary are needed, or --batch alone.", returncode=CANNOT)
+        try:
+            found = _judged(_requests(baseline), _requests(canary))
+        except Malformed as error:
+            raise CommandError(str(error), returncode=CANNOT) from error
+        if options["json"]:
+            self.stdout.write(json.dumps(found.as_json(), ensure_ascii=False))
+        else:
+            show(Console(highlight=False), found)
+        sys.stdout.flush()
+        sys.exit(CODES[found.verdict])
+
+
+def _judged(baseline: list[Request], canary: list[Request]) -> Judgement:
+    comparable(baseline, canary)
+    return judge(baseline, canary)
+
+
+def _requests(path: Path) -> list[Request]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return from_csv(file)
+    except (Malformed, OSError) as error:
+        raise Malformed(f"{path}: {error}") from error
+
+
+def _batch(stream: BinaryIO) -> int:
+    """One answer a line, as soon as it is known; a line that cannot be used gets one that says why."""
+    code = 0
+    for number, line in _lines(stream):
+        case: Any = None
+        try:
+            case = json.loads(line)
+            answer = _case(case)
+        except (Malformed, ValueError, RecursionError) as error:
+            code = CANNOT
+            answer = {"id": case.get("id") if isinstance(case, dict) else None, "line": number, "error": str(error)}
+        print(json.dumps(answer, ensure_ascii=False), flush=True)  # noqa: T201
+    return code
+
+
+def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    for number, line in enumerate(iter(lambda: stream.readline(LONGEST_LINE), b""), start=1):
+        if line.strip():
+            yield number, line
+
+
+def _case(case: Any) -> dict[str, Any]:
+    if not isinstance(case, dict) or "id" not in case:
+        raise Malformed('A line of the batch has to be an object with "id", "baseline" and "canary".')
+    baseline, canary = (from_rows(case.get(name), name) for name in ("baseline", "canary"))
+    return {"id": case["id"], **_judged(baseline, canary).as_json()}

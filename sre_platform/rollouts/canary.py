@@ -1,0 +1,179 @@
+"""Is the new version worse than the one it replaces? Share of 5xx and P99, look by look. Pure.
+
+A check fails only when three things hold: the rise is certain for this look (:mod:`.looks`), by a test that compares
+the versions within the same blocks of time (:mod:`.strata`); it is large enough to matter; and enough requests show it.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from operator import itemgetter
+
+from sre_platform.kernel.errors import Malformed
+from sre_platform.rollouts.domain import (
+    MOST_5XX,
+    MOST_5XX_RISE,
+    MOST_P99_MS,
+    MOST_P99_RISE,
+    Check,
+    Judgement,
+    Request,
+    Verdict,
+    overall,
+)
+from sre_platform.rollouts.looks import Look, looks
+from sre_platform.rollouts.strata import Block, Difference, binomial_tail, difference
+from sre_platform.rollouts.window import Window
+
+# Fewer 5xx than these prove nothing: one crash of one client's retries is three.
+FEWEST_5XX = 5
+# Below this, the normal curve is too thin a tail for the counts, and the exact binomial has to agree.
+SPARSE_5XX = 100
+# Requests of each version without which a good share says little: one 5xx of 250 is half of MOST_5XX.
+FEWEST_REQUESTS = 250
+# A P99 rests on the slowest hundredth, and a good one on ten of them at least. Failing rests on more of the tail.
+FEWEST_FOR_P99 = 1000
+# With fewer of one version, its slowest quarter is fewer than 25 requests: no base for any judgement of a tail.
+FEWEST_FOR_TAIL = 100
+# Shares of the slowest requests that are compared. The wide one is the surest when everything slows down, the narrow
+# ones when only the tail does.
+TAILS = (0.25, 0.05, 0.02)
+# How far below MOST_P99_RISE the tail has to be, in standard deviations, for a certain rise to be let through as small.
+EXCLUDED_Z = -1.96
+# A day: a canary that runs longer has long become the baseline, and each ten seconds of it cost a look.
+LONGEST_S = 86_400.0
+
+_TIME = itemgetter(0)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One look's window and what the tests say of it."""
+
+    window: Window
+    look: Look
+
+    @property
+    def count(self) -> int:
+        return min(len(self.window.canary), len(self.window.baseline))
+
+
+def judge(baseline: Sequence[Request], canary: Sequence[Request]) -> Judgement:
+    """The verdict on requests in any order: the first look that fails the canary ends it, else the last look tells.
+
+    Only what the baseline served while the canary ran is compared. ``at`` counts from the canary's first request.
+    Raises Malformed when the canary's requests span more than LONGEST_S.
+    """
+    canary = sorted(canary)
+    if not canary or not baseline:
+        absent = "canary" if not canary else "baseline"
+        return _unknown(f"There is no request of the {absent}.")
+    start, end = canary[0].time, canary[-1].time
+    if end - start > LONGEST_S:
+        raise Malformed(f"The canary's requests span {end - start:,.0f} s; at most {LONGEST_S:,.0f} can be judged.")
+    along = sorted(request for request in baseline if start <= request.time <= end)
+    if not along:
+        return _unknown("The baseline served no request while the canary ran.")
+    return _judged(along, canary, start, end - start)
+
+
+def _judged(baseline: Sequence[Request], canary: Sequence[Request], start: float, duration: float) -> Judgement:
+    found = Judgement(Verdict.INCONCLUSIVE, 0.0)
+    for look in looks(duration):
+        older, newer = (_between(requests, start, look) for requests in (baseline, canary))
+        if not older or not newer:
+            found = _unknown("One of the versions served no request in the last minute.", look.until)
+            continue
+        seen = _Seen(Window(older, newer, start + look.since), look)
+        checks = [*_errors(seen), *_latencies(seen)]
+        found = Judgement(overall(checks), look.until, checks)
+        if found.verdict is Verdict.FAIL:
+            return found
+    return found
+
+
+def _between(requests: Sequence[Request], start: float, look: Look) -> Sequence[Request]:
+    since, until = start + look.since, start + look.until
+    return requests[bisect_left(requests, since, key=_TIME) : bisect_right(requests, until, key=_TIME)]
+
+
+def _unknown(reason: str, at: float = 0.0) -> Judgement:
+    limits = {"5xx_share": MOST_5XX, "5xx_rise": MOST_5XX_RISE, "p99_ms": MOST_P99_MS, "p99_rise": MOST_P99_RISE}
+    checks = [Check(name, None, None, limit, Verdict.INCONCLUSIVE, reason) for name, limit in limits.items()]
+    return Judgement(Verdict.INCONCLUSIVE, at, checks)
+
+
+def _errors(seen: _Seen) -> list[Check]:
+    older, newer = (_share(requests) for requests in (seen.window.baseline, seen.window.canary))
+    blocks = seen.window.errors()
+    certain = _certain_5xx(blocks, difference(blocks), seen)
+    to_blame, enough = older <= MOST_5XX, seen.count >= FEWEST_REQUESTS
+    rise = newer - older > MOST_5XX_RISE
+    share = newer > MOST_5XX or (rise and _may_exceed(newer, len(seen.window.canary)))
+    return [
+        _check("5xx_share", (older, newer, MOST_5XX), to_blame, share, certain, enough),
+        _check("5xx_rise", (older, newer, MOST_5XX_RISE), not to_blame, rise, certain, enough),
+    ]
+
+
+def _may_exceed(share: float, count: int) -> bool:
+    """Whether requests with this share of 5xx may be a sample of MOST_5XX or more."""
+    return (share - MOST_5XX) / sqrt(MOST_5XX * (1 - MOST_5XX) / count) > EXCLUDED_Z
+
+
+def _share(requests: Sequence[Request]) -> float:
+    return sum(request.status >= 500 for request in requests) / len(requests)
+
+
+def _certain_5xx(blocks: Sequence[Block], found: Difference, seen: _Seen) -> bool:
+    used = [block for block in blocks if block.weight]
+    count = round(sum(block.total_sum for block in used))
+    by_canary = round(sum(block.canary_sum for block in used))
+    if by_canary < FEWEST_5XX or found.z < seen.look.z:
+        return False
+    share = sum(block.expected for block in used) / count
+    return count > SPARSE_5XX or binomial_tail(by_canary, count, share) <= seen.look.p
+
+
+def _latencies(seen: _Seen) -> list[Check]:
+    older, newer = seen.window.p99()
+    certain = newer > older and seen.count >= FEWEST_FOR_TAIL and _certain_tail(seen)
+    enough = seen.count >= FEWEST_FOR_P99
+    to_blame = older <= MOST_P99_MS
+    large = newer / older - 1 > MOST_P99_RISE if older else newer > 0
+    if certain and not large:
+        large = difference(seen.window.tail(TAILS[-1], 1 + MOST_P99_RISE)).z > EXCLUDED_Z
+    return [
+        _check("p99_ms", (older, newer, MOST_P99_MS), to_blame, newer > MOST_P99_MS, certain, enough),
+        _check("p99_rise", (older, newer, MOST_P99_RISE), True, large, certain, enough),
+    ]
+
+
+def _certain_tail(seen: _Seen) -> bool:
+    return any(difference(seen.window.tail(top)).z >= seen.look.z for top in TAILS)
+
+
+def _check(
+    name: str, values: tuple[float, float, float], counts: bool, beyond: bool, certain: bool, enough: bool
+) -> Check:
+    verdict, reason = _said(counts, beyond, certain, enough)
+    return Check(name, *values, verdict, reason)
+
+
+def _said(counts: bool, beyond: bool, certain: bool, enough: bool) -> tuple[Verdict, str]:
+    if not counts:
+        return (
+            Verdict.PASS,
+            "Not counted: 5xx and P99 have to keep the limit if the baseline does, else only a rise counts.",
+        )
+    if beyond and certain:
+        return (
+            Verdict.FAIL,
+            "The canary is certainly worse than the baseline at the same time, and by more than the limit.",
+        )
+    if not enough:
+        return Verdict.INCONCLUSIVE, "There are too few requests to tell."
+    if beyond:
+        return Verdict.INCONCLUSIVE, "Beyond the limit, but no more than chance explains."
+    return Verdict.PASS, "Within the limit."

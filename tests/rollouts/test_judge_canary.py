@@ -1,0 +1,90 @@
+"""``manage.py judge_canary`` as it is called: what it prints, and its exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from sre_platform.rollouts.domain import Request
+from tests.rollouts.test_canary import regular
+
+ROOT = Path(__file__).parents[2]
+GOOD, SLOW, BROKEN = regular(60, 50), regular(60, 50, factor=1.5), regular(60, 50, bad=20)
+
+
+def call(*arguments: str | Path, given: str = "") -> subprocess.CompletedProcess[str]:
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("SRE_", "DJANGO_", "DATABASE"))}
+    return subprocess.run(
+        [sys.executable, "manage.py", "judge_canary", *arguments],
+        check=False,
+        cwd=ROOT,
+        env=bare | {"COLUMNS": "80"},
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def csv(path: Path, requests: Sequence[Request]) -> Path:
+    path.write_text("time,status,latency_ms\n" + "".join(f"{r.time},{r.status},{r.latency_ms}\n" for r in requests))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("canary", "code", "verdict"), [(GOOD, 0, "pass"), (SLOW, 1, "fail"), (GOOD[:20], 2, "inconclusive")]
+)
+def test_one_object_and_its_exit_code(tmp_path: Path, canary: list[Request], code: int, verdict: str) -> None:
+    done = call("--baseline", csv(tmp_path / "a.csv", GOOD), "--canary", csv(tmp_path / "b.csv", canary), "--json")
+    assert (done.returncode, done.stderr) == (code, "")
+    answer = json.loads(done.stdout)
+    assert answer["verdict"] == verdict
+    assert set(answer) == {"verdict", "at", "checks"}
+    assert all(set(c) == {"name", "baseline", "canary", "limit", "verdict", "reason"} for c in answer["checks"])
+
+
+def test_people_are_told_within_80_columns(tmp_path: Path) -> None:
+    done = call("--baseline", csv(tmp_path / "a.csv", GOOD), "--canary", csv(tmp_path / "b.csv", BROKEN))
+    assert done.returncode == 1
+    assert "The canary fails, after 10 s." in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("text", [None, "", "time,status\n1,200\n", "time,status,latency_ms\n1,200,nan\n", "\xff\x00"])
+def test_unusable_input_is_said_in_one_sentence(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "b.csv").write_bytes(text.encode("latin-1"))
+    done = call("--baseline", csv(tmp_path / "a.csv", GOOD), "--canary", tmp_path / "b.csv", "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("--baseline", "a.csv"), ("--batch", "--canary", "b.csv")])
+def test_half_a_question_is_refused(arguments: tuple[str, ...]) -> None:
+    assert call(*arguments).returncode == 2
+
+
+def test_a_batch_answers_every_line() -> None:
+    cases = [{"id": 1, "baseline": GOOD, "canary": GOOD}, {"id": "b", "baseline": GOOD, "canary": BROKEN}]
+    done = call("--batch", given="\n".join(map(json.dumps, cases)))
+    assert done.returncode == 0
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(a["id"], a["verdict"]) for a in answers] == [(1, "pass"), ("b", "fail")]
+
+
+def test_a_bad_line_of_a_batch_is_answered_with_its_error() -> None:
+    lines = [
+        "{",
+        "[]",
+        '{"id": 7, "baseline": [[0, 200, -1]], "canary": []}',
+        json.dumps({"id": 8, "baseline": GOOD, "canary": GOOD}),
+    ]
+    done = call("--batch", given="\n".join(lines))
+    assert done.returncode == 2
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(a["id"], "error" in a) for a in answers] == [(None, True), (None, True), (7, True), (8, False)]
