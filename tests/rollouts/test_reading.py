@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sre_platform.kernel.errors import Malformed
-from sre_platform.rollouts.domain import Request
+from sre_platform.rollouts.canary import judge
+from sre_platform.rollouts.domain import Request, Verdict
 from sre_platform.rollouts.reading import comparable, from_csv, from_rows
 
 HEADER = "time,status,latency_ms"
@@ -67,17 +68,21 @@ def test_units_that_differ_are_refused(factor: float) -> None:
 
 
 def test_timeouts_are_no_other_unit() -> None:
-    baseline = [Request(n, 200, 5 + n % 100) for n in range(1000)]
-    comparable(baseline, [request._replace(latency_ms=5000) for request in baseline])
-    comparable(baseline, [])
+    baseline = [Request(n / 20, 200, 5 + n % 100) for n in range(1000)]
+    stuck = [request._replace(latency_ms=5000) for request in baseline]
+    assert comparable(baseline, stuck) is None  # it raises what it does not take
+    assert comparable(baseline, []) is None
+    assert judge(baseline, stuck).verdict is Verdict.FAIL
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
-        from_csv([HEADER, *text.splitlines(keepends=True)])
+        read = from_csv([HEADER, *text.splitlines(keepends=True)])
     except Malformed as error:
         assert str(error)
+    else:
+        assert all(isinstance(request, Request) for request in read)
 
 
 json_values = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=20)
