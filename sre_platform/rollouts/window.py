@@ -1,6 +1,6 @@
 """The requests of both versions in one stretch of time, cut into short blocks and scored. Pure."""
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from math import ceil, log
 
@@ -85,8 +85,8 @@ def _savage(rows: Sequence[Scored], top: float) -> Iterator[tuple[float, Sequenc
     """Scores from the ``top`` share of the sorted rows upward; equal latencies share the score of their middle."""
     total = len(rows)
     start = total - int(total * top)
-    if start:
-        start = bisect_right(rows, rows[start - 1][0], key=lambda row: row[0])
+    if 0 < start < total and rows[start - 1][0] == rows[start][0]:  # all that time out do so after the same time
+        start = bisect_left(rows, rows[start][0], key=lambda row: row[0])
     first = total - start + 1
     while start < total:
         end = start + 1
