@@ -12,7 +12,7 @@ from typing import Any
 from sre_platform.catalog.models import topology
 from sre_platform.diagnosis.models import FindingRow
 from sre_platform.engine.line import overtaken
-from sre_platform.engine.work import Candidate, Proposal, Situation, request
+from sre_platform.engine.work import Candidate, Proposal, Situation, asked
 from sre_platform.guardrails.domain import Answer, Considered, Facts, Judgement, Request, considered
 from sre_platform.guardrails.models import every_policy
 from sre_platform.incidents.domain import ENDED, Event, State
@@ -239,24 +239,24 @@ def _judged(situation: Situation, facts: Facts, proposal: Proposal) -> Option:
     if proposal.step is not None:
         return _judged_step(situation, facts, proposal.step)
     finding = proposal.candidate.finding
-    asked = Request(situation.incident.pk, proposal.service, proposal.action, finding.cause)
+    wanted = asked(situation.topology, situation.incident.pk, proposal.service, proposal.action, finding.cause, "", {})
     return Option(
         _names(situation, finding.playbook),
-        asked,
+        wanted,
         proposal.candidate.params,
-        considered(asked, facts),
+        considered(wanted, facts),
         cannot=proposal.cannot,
     )
 
 
 def _judged_step(situation: Situation, facts: Facts, step: Step) -> Option:
     judgements, verdict = situation.judge_by(facts, step)
-    asked = request(step)
+    wanted = situation.request(step)
     return Option(
         _names(situation, step.playbook),
-        asked,
+        wanted,
         step.params,
-        considered(asked, facts),
+        considered(wanted, facts),
         step=step,
         guards=judgements,
         verdict=verdict,

@@ -127,8 +127,14 @@ class Situation:
 
     def judge_by(self, facts: guardrails.Facts, step: Step) -> tuple[list[guardrails.Judgement], guardrails.Judgement]:
         """As ``judge``, by facts that were read before; no query."""
-        judgements = guardrails.judge(GUARDS, request(step), replace(facts, unproven=self._unproven(step)))
+        judgements = guardrails.judge(GUARDS, self.request(step), replace(facts, unproven=self._unproven(step)))
         return judgements, guardrails.verdict(judgements)
+
+    def request(self, step: Step) -> guardrails.Request:
+        """What the guards are asked about a step."""
+        return asked(
+            self.topology, step.incident_id, step.target, step.action, step.cause, step.irreversible, step.plan
+        )
 
     def _unproven(self, step: Step) -> str:
         """The playbook that proposed the step, when no experiment proves it."""
@@ -136,9 +142,28 @@ class Situation:
         return "" if book and book.proof else book.name if book else "(which is not known)"
 
 
-def request(step: Step) -> guardrails.Request:
-    """What the guards are asked about a step."""
-    return guardrails.Request(step.incident_id, step.target, step.action, step.cause, step.irreversible)
+def asked(
+    known: Topology, incident_id: int, service: str, action: str, cause: str, irreversible: str, plan: Mapping[str, Any]
+) -> guardrails.Request:
+    """What the guards are asked about doing ``action`` to ``service``; ``plan`` is what ``Prepared.plan`` gives."""
+    target, traits = known.get(service) or Target(service), steps.ACTIONS.get(action).traits
+    reach = plan.get("reach")
+    return guardrails.Request(
+        incident_id,
+        service,
+        action,
+        cause,
+        irreversible,
+        labels=target.labels,
+        tier=target.tier,
+        environment=target.environment,
+        cluster=target.cluster,
+        needs=downstream(known, service)[1:],
+        restarts=traits.restarts,
+        destroys=traits.destroys,
+        captured=bool(plan.get("first")),
+        reach=guardrails.Reach(**reach) if reach else None,
+    )
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,32 @@
 """What people decide about automation: policies, and the switch that stops all of it."""
 
-from django.db import models
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models, transaction
+from pydantic import TypeAdapter
+from pydantic import ValidationError as BadShape
 
 from sre_platform.guardrails import domain
+from sre_platform.playbook.schema import Call
+
+SHARE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
+_PLAN = TypeAdapter(tuple[Call, ...])
+
+
+def read_plan(value: Any) -> tuple[Call, ...]:
+    """The calls of a policy's ladder, written as in a playbook. Raises pydantic's ValidationError."""
+    return _PLAN.validate_python(value)
+
+
+def check_plan(value: Any) -> None:
+    try:
+        read_plan(value)
+    except BadShape as error:
+        raise ValidationError(str(error)) from error
 
 
 class RemediationPolicy(models.Model):
@@ -23,6 +47,24 @@ class RemediationPolicy(models.Model):
     cooldown_s = models.FloatField(default=300, help_text="Seconds before the same action on the same target again.")
     max_actions = models.PositiveSmallIntegerField(default=2, help_text="Actions that one incident may try.")
     enabled = models.BooleanField(default=True)
+    tier = models.CharField(max_length=40, default="*", help_text="Pattern of the service's tier.")
+    environment = models.CharField(max_length=40, default="*", help_text="Pattern of the service's environment.")
+    plan = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[check_plan],
+        help_text="A ladder of actions from mild to strong, instead of the playbook's. Empty: the playbook's.",
+    )
+    min_healthy_share = models.FloatField(
+        default=0.5, validators=SHARE, help_text="Of the instances, while it is done."
+    )
+    max_blast_share = models.FloatField(
+        default=0.5, validators=SHARE, help_text="Of the instances, taken away at once."
+    )
+    min_budget_left = models.FloatField(
+        default=0, validators=SHARE, help_text="Share of the error budget that has to be left. 0: does not count."
+    )
+    version = models.PositiveIntegerField(default=0, editable=False)
 
     class Meta:
         ordering = ["precedence", "name"]
@@ -42,7 +84,101 @@ class RemediationPolicy(models.Model):
             self.cooldown_s,
             self.max_actions,
             self.enabled,
+            self.version,
+            self.tier,
+            self.environment,
+            read_plan(self.plan),
+            self.min_healthy_share,
+            self.max_blast_share,
+            self.min_budget_left,
         )
+
+
+class PolicyVersion(models.Model):
+    """What a policy said, since when, and who changed it. Rows are never changed; the newest is in force."""
+
+    policy = models.ForeignKey(RemediationPolicy, on_delete=models.SET_NULL, null=True, related_name="versions")
+    name = models.CharField(max_length=100)
+    version = models.PositiveIntegerField()
+    content = models.JSONField()
+    by = models.CharField(max_length=200, blank=True, help_text="The person, or the file that it was synced from.")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name", "-version"]
+        constraints = [models.UniqueConstraint(fields=["name", "version"], name="policy_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}"
+
+
+class ActionLimit(models.Model):
+    """How often, and how many at the same time: per service, cluster or action, or all together."""
+
+    class Per(models.TextChoices):
+        SERVICE = "service"
+        CLUSTER = "cluster"
+        ACTION = "action"
+        ALL = "all"
+
+    name = models.SlugField(max_length=100, unique=True)
+    per = models.CharField(max_length=10, choices=Per, default=Per.ALL, help_text="What is counted together.")
+    max_actions = models.PositiveIntegerField()
+    window_s = models.FloatField(
+        default=3600, validators=[MinValueValidator(1), MaxValueValidator(86400)], help_text="Seconds, a day at most."
+    )
+    at_once = models.PositiveIntegerField(default=0, help_text="How many at the same time. 0: does not count.")
+    service = models.CharField(max_length=200, default="*", help_text="Pattern.")
+    cluster = models.CharField(max_length=200, default="*", help_text="Pattern.")
+    action = models.CharField(max_length=200, default="*", help_text="Pattern.")
+    enabled = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def as_value(self) -> domain.Limit:
+        """This row as a value."""
+        return domain.Limit(
+            self.name,
+            self.per,
+            self.max_actions,
+            self.window_s,
+            self.at_once,
+            self.service,
+            self.cluster,
+            self.action,
+        )
+
+
+class FreezeWindow(models.Model):
+    """A planned time in which nothing is touched automatically."""
+
+    name = models.SlugField(max_length=100, unique=True)
+    reason = models.CharField(max_length=300)
+    service = models.CharField(max_length=200, default="*", help_text="Pattern.")
+    environment = models.CharField(max_length=40, default="*", help_text="Pattern.")
+    first_start = models.DateTimeField(help_text="With its UTC offset.")
+    duration_s = models.FloatField(help_text="Seconds.")
+    rrule = models.CharField(
+        "recurrence", max_length=500, blank=True, help_text="RFC 5545: FREQ=WEEKLY;BYDAY=SU. Empty: once."
+    )
+    timezone = models.CharField(max_length=60, default="UTC", help_text="Whose wall clock it follows: Europe/Berlin.")
+    enabled = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Gate(models.Model):
+    """The one row that is locked while a step is judged and written, so that no two are judged by the same past."""
+
+    passed = models.PositiveBigIntegerField(default=0, help_text="How often somebody went through.")
 
 
 class KillSwitch(models.Model):
@@ -79,3 +215,16 @@ def policies() -> list[domain.Policy]:
 def every_policy() -> list[domain.Policy]:
     """All policies in order of precedence, also those that are not enabled: for people who ask why one does not act."""
     return [row.as_value() for row in RemediationPolicy.objects.all()]
+
+
+@contextmanager
+def gate() -> Iterator[None]:
+    """A transaction in which only one step at a time, in the whole installation, is judged and written.
+
+    Whoever enters sees all that was committed by those who went through before. Keep it short: no call to the world.
+    """
+    with transaction.atomic():
+        if not Gate.objects.filter(pk=1).update(passed=models.F("passed") + 1):
+            Gate.objects.get_or_create(pk=1)
+            Gate.objects.filter(pk=1).update(passed=models.F("passed") + 1)
+        yield

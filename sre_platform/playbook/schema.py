@@ -34,20 +34,24 @@ class Block(BaseModel):
 
 
 class Call(Block):
-    """A plugin and its parameters, written ``name: {param: value}``."""
+    """A plugin and its parameters, written ``name: {param: value}``. ``first`` are calls that come before it."""
 
     name: str
     params: Mapping[str, Any] = Field(default_factory=dict)
+    first: Sequence["Call"] = Field((), max_length=5)
 
     @model_validator(mode="before")
     @classmethod
     def _from_single_key(cls, data: Any) -> Any:
         if isinstance(data, str):
             return {"name": data}
-        if isinstance(data, Mapping) and len(data) == 1 and "name" not in data:
-            [(name, params)] = data.items()
-            return {"name": name, "params": {} if params is None else params}
-        return data
+        if not isinstance(data, Mapping) or "name" in data:
+            return data
+        before = {"first": data["first"]} if "first" in data else {}
+        if len(data) - len(before) != 1:
+            return data
+        [(name, params)] = ((key, value) for key, value in data.items() if key != "first")
+        return {"name": name, "params": {} if params is None else params, **before}
 
 
 class Match(Block):

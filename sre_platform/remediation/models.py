@@ -31,6 +31,11 @@ class Step(models.Model):
     aim = models.JSONField(help_text="What apply() makes true.")
     undo = models.JSONField(null=True, help_text="The parameters that take it back.")
     irreversible = models.TextField(blank=True)
+    plan = models.JSONField(default=dict, help_text="What it was going to do: effects, diff, reach.")
+    policy = models.CharField(max_length=120, blank=True, help_text="The policy that counted, and its version.")
+    leads_to = models.ForeignKey(
+        "self", on_delete=models.CASCADE, null=True, related_name="led_by", help_text="The step that it has to precede."
+    )
     state = models.CharField(max_length=10, choices=State, default=State.PREPARED)
     prepared_at = models.DateTimeField(auto_now_add=True)
     applying_at = models.DateTimeField(null=True)
@@ -43,7 +48,7 @@ class Step(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["target"],
-                condition=models.Q(state__in=["prepared", "applying", "applied"]),
+                condition=models.Q(state__in=["prepared", "applying", "applied"], leads_to=None),
                 name="step_one_per_target",
             )
         ]

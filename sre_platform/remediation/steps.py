@@ -75,6 +75,7 @@ def from_prepared(prepared: Prepared, **fields: Any) -> Step:
         aim=dict(prepared.aim),
         undo=dict(prepared.undo) if prepared.undo is not None else None,
         irreversible=prepared.irreversible,
+        plan=prepared.plan(),
         **fields,
     )
 
