@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import transaction
 
 from sre_platform.diagnosis import investigate
-from sre_platform.engine import telling, watched
+from sre_platform.engine import permission, telling, watched
 from sre_platform.engine.work import Work, load
 from sre_platform.guardrails import domain as guardrails
 from sre_platform.incidents import record
@@ -104,12 +104,10 @@ def decide(work: Work) -> Move | Wait:
         if step is None:
             skipped.append(f"{proposal.action} on {proposal.service}: {proposal.cannot}")
             continue
-        judgements, verdict = work.judge(step)
+        judgements, verdict = permission.permit(work, step)
         data = {"says": step.says, "undo": step.undo, "guards": [j.as_json() for j in judgements], "skipped": skipped}
         if verdict.answer is guardrails.Answer.DENY:
             return Move(Event.REFUSED, f"{step.says}: {verdict.reason}", data)
-        if not steps.write(step):
-            return Move(Event.REFUSED, f"{step.says}: another action holds {step.target}.", data)
         if verdict.answer is guardrails.Answer.ASK:
             return Move(Event.NEEDS_APPROVAL, f"{step.says}: {verdict.reason}", data, due_in_s=APPROVAL_EXPIRES_S)
         return Move(Event.ALLOWED, f"{step.says}: {verdict.reason}", data)
@@ -130,18 +128,19 @@ def remediate(work: Work) -> Move:
     """Measure how it is before, then carry out the step that was decided on, or find out what became of it."""
     step, target = work.step(), work.target()
     if step.state == step.State.PREPARED:
-        judgements, verdict = work.judge(step)
-        if verdict.answer is guardrails.Answer.DENY:
-            return Move(Event.REFUSED, f"{step.says}: {verdict.reason}", {"guards": [j.as_json() for j in judgements]})
         sampling.take(step, 0, work.criteria(), work.measurer())
-    carried = steps.carry_out(step, target, work.world(), work.lease)
+    try:
+        carried = steps.carry_out(step, target, work.world(), work.lease, permission.beginning(work))
+    except guardrails.Denied as denied:
+        data = {"guards": [j.as_json() for j in denied.judgements]}
+        return Move(Event.REFUSED, f"{step.says}: {denied.verdict.reason}", data)
     event = {
         steps.Outcome.DONE: Event.STEPS_DONE,
         steps.Outcome.FAILED: Event.STEP_FAILED,
         steps.Outcome.UNKNOWN: Event.STEP_UNKNOWN,
     }[carried.outcome]
-    data = {"says": step.says, "undo": step.undo, "action": step.action, "target": step.target}
-    return Move(event, carried.said, data, due_in_s=sampling.first_look_s(work.playbook(), work.criteria()))
+    told = {"says": step.says, "undo": step.undo, "action": step.action, "target": step.target}
+    return Move(event, carried.said, told, due_in_s=sampling.first_look_s(work.playbook(), work.criteria()))
 
 
 def verify(work: Work) -> Move | Wait:
