@@ -98,6 +98,11 @@ class Reach:
     ready: int
     takes: int
 
+    @property
+    def possible(self) -> bool:
+        """Whether there can be such figures."""
+        return 0 <= self.takes <= self.ready <= self.total
+
     def as_json(self) -> dict[str, int]:
         return {"total": self.total, "ready": self.ready, "takes": self.takes}
 

@@ -125,7 +125,13 @@ def test_two_incidents_are_judged_one_after_the_other(shop):
     permission.permit(work, step)
     other = bare_incident(State.DIAGNOSED, key="other")
     late = load(take(other.pk))
-    said = permission.permit(
-        late, Step(incident=other, cause="c", action="restart_service", target="payments", says="s", aim={})
-    )[1]
+    fields = {
+        "cause": "c",
+        "action": "restart_service",
+        "target": "payments",
+        "says": "s",
+        "aim": {},
+        "plan": step.plan,
+    }
+    said = permission.permit(late, Step(incident=other, **fields))[1]
     assert (said.answer, said.guard) == (Answer.DENY, "one_per_target")
