@@ -11,6 +11,7 @@ or Wait. Nothing is remembered between two calls but rows, so any process may di
 sweep rings again, and the next owner goes on from what the rows (and, for a step that was begun, the world) say.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -21,7 +22,7 @@ from django.db import transaction
 
 from sre_platform.catalog.domain import Target
 from sre_platform.diagnosis import investigate
-from sre_platform.engine import telling, watched
+from sre_platform.engine import permission, telling, watched
 from sre_platform.engine.work import Work, load
 from sre_platform.guardrails import domain as guardrails
 from sre_platform.incidents import record
@@ -121,13 +122,11 @@ def decide(work: Work) -> Move | Wait:
         if step is None:
             skipped.append(f"{proposal.action} on {proposal.service}: {proposal.cannot}")
             continue
-        judgements, verdict = work.judge(step)
+        judgements, verdict = permission.permit(work, step, proposal.first)
         data = {"says": step.says, "undo": step.undo, "guards": [j.as_json() for j in judgements], "skipped": skipped}
         data |= {"plan": step.plan}
         if verdict.answer is guardrails.Answer.DENY:
             return Move(Event.REFUSED, f"{step.says}: {verdict.reason}", data)
-        if not steps.write(step, proposal.first):
-            return Move(Event.REFUSED, f"{step.says}: another action holds {step.target}.", data)
         if verdict.answer is guardrails.Answer.ASK:
             return Move(Event.NEEDS_APPROVAL, f"{step.says}: {verdict.reason}", data, due_in_s=APPROVAL_EXPIRES_S)
         return Move(Event.ALLOWED, f"{step.says}: {verdict.reason}", data)
@@ -152,18 +151,28 @@ def remediate(work: Work) -> Move:
             return Move(Event.ALERTS_CLEARED, "All alerts resolved before anything was done.")
         judgements, verdict = work.judge(step)
         if verdict.answer is guardrails.Answer.DENY:
-            return Move(Event.REFUSED, f"{step.says}: {verdict.reason}", {"guards": [j.as_json() for j in judgements]})
+            return _denied(step, judgements, verdict)
         work.sample(step, 0)
         if failed := _first(work, step, target):
             return failed
-    carried = steps.carry_out(step, target, work.world(), work.lease)
+    try:
+        carried = steps.carry_out(step, target, work.world(), work.lease, permission.beginning(work))
+    except guardrails.Denied as denied:
+        return _denied(step, denied.judgements, denied.verdict)
     event = {
         steps.Outcome.DONE: Event.STEPS_DONE,
         steps.Outcome.FAILED: Event.STEP_FAILED,
         steps.Outcome.UNKNOWN: Event.STEP_UNKNOWN,
     }[carried.outcome]
-    data = {"says": step.says, "undo": step.undo, "action": step.action, "target": step.target}
-    return Move(event, carried.said, data, due_in_s=sampling.first_look_s(work.playbook(), work.criteria()))
+    told = {"says": step.says, "undo": step.undo, "action": step.action, "target": step.target}
+    return Move(event, carried.said, told, due_in_s=sampling.first_look_s(work.playbook(), work.criteria()))
+
+
+def _denied(step: Step, judgements: Sequence[guardrails.Judgement], verdict: guardrails.Judgement) -> Move:
+    """Not begun after all: left to people, or taken back first, if something was done for its sake."""
+    prepared_for = any(one.leads_to_id for one in steps.to_take_back(step))
+    event = Event.STEP_FAILED if prepared_for else Event.REFUSED
+    return Move(event, f"{step.says}: {verdict.reason}", {"guards": [j.as_json() for j in judgements]})
 
 
 def _first(work: Work, step: Step, target: Target) -> Move | None:

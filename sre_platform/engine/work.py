@@ -19,9 +19,8 @@ from sre_platform.diagnosis.domain import Evidence
 from sre_platform.diagnosis.investigate import Baseline, Ranked, Scene
 from sre_platform.diagnosis.models import FindingRow
 from sre_platform.diagnosis.turns import DatabaseTurns
+from sre_platform.engine import knowing
 from sre_platform.guardrails import domain as guardrails
-from sre_platform.guardrails.models import halted, policies
-from sre_platform.incidents.correlate import flapping, storm
 from sre_platform.incidents.domain import Event, State
 from sre_platform.incidents.models import Incident
 from sre_platform.incidents.record import Lease
@@ -142,12 +141,11 @@ class Situation:
 
     def judge(self, step: Step) -> tuple[list[guardrails.Judgement], guardrails.Judgement]:
         """Every guard's judgement of a step, and the one that counts."""
-        return self.judge_by(self.facts(but=step), step)
+        return self.judge_by(self.facts(step, knowing.budgets_of(self.topology, [step.target])), step)
 
-    def facts(self, but: Step | None = None) -> guardrails.Facts:
+    def facts(self, but: Step | None = None, budgets: knowing.Budgets | None = None) -> guardrails.Facts:
         """What the guards may know of this incident; ``but`` is a step that is not to count against itself."""
-        pk, moment = self.incident.pk, now()
-        return guardrails.Facts(moment, halted(), policies(), steps.past(but=but), storm(moment), flapping(pk))
+        return knowing.facts(self.incident.pk, self.topology, budgets or {}, but)
 
     def judge_by(self, facts: guardrails.Facts, step: Step) -> tuple[list[guardrails.Judgement], guardrails.Judgement]:
         """As ``judge``, by facts that were read before; no query."""

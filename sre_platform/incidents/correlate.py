@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Greatest, Least
 
 from sre_platform.catalog.domain import Topology, downstream, upstream
@@ -266,6 +266,12 @@ def storm(at: datetime) -> str:
     rows = Incident.objects.filter(storm=True, last_alert_at__gt=at - boards.STORM_CALM)
     row = rows.order_by("-pk").first()
     return f"incident {row.pk} is a storm of alerts" if row else ""
+
+
+def troubled() -> dict[str, str]:
+    """Every service on which an alert fires that is not quiet, and the name of one such alert. One query."""
+    loud = Alert.objects.filter(resolved=False, quiet="").exclude(service="")
+    return dict(loud.values_list("service").annotate(alert=Min("name")).order_by("service"))
 
 
 def held_by(incident: Incident) -> str:

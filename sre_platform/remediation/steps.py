@@ -5,18 +5,19 @@ done. In between the step is found ``applying`` by a new owner, who does not kno
 action, and only what the world shows as not done is done. What cannot be seen is left to verification.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from sre_platform.catalog.domain import Target
 from sre_platform.clients import metrics
-from sre_platform.guardrails.domain import PastAction
+from sre_platform.guardrails.domain import Denied, PastAction
+from sre_platform.guardrails.models import gate, halted
 from sre_platform.incidents.record import Lease
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Lost, Rejected, SreError
@@ -83,22 +84,57 @@ def from_prepared(prepared: Prepared, **fields: Any) -> Step:
     )
 
 
-def past(but: Step | None = None) -> list[PastAction]:
-    """The repairs, except ``but``, that were begun within the last day or that still hold their target. One query."""
-    recent = Q(applying_at__gte=now() - timedelta(days=PAST_DAYS)) | Q(state__in=Step.HOLDING)
-    rows = Step.objects.repairs().filter(recent).exclude(pk=but.pk if but and but.pk else 0)
+def past(but: Step | None = None, since: datetime | None = None, incident_id: int = 0) -> list[PastAction]:
+    """The repairs, except ``but``, that count: begun since then (a day ago), active, or of that incident. One query.
+
+    Active is what holds its target, and what is being taken back. Steps that only come before another, such as
+    capturing evidence, are no repairs.
+    """
+    undo = Step.objects.filter(undoes=OuterRef("pk"), state__in=Step.HOLDING)
+    active = Q(state__in=Step.HOLDING) | Q(undo_step__state__in=Step.HOLDING)
+    recent = Q(applying_at__gte=since or now() - timedelta(days=PAST_DAYS))
+    of_incident = Q(incident_id=incident_id, applying_at__isnull=False)
+    rows = Step.objects.repairs().filter(recent | active | of_incident)
     return [
         PastAction(
-            row.incident_id, row.target, row.action, row.applying_at or row.prepared_at, row.state in Step.HOLDING
+            row.incident_id,
+            row.target,
+            row.action,
+            row.applying_at or row.prepared_at,
+            row.state in Step.HOLDING or row.taken_back,
         )
-        for row in rows
+        for row in rows.exclude(pk=but.pk if but and but.pk else 0).annotate(taken_back=Exists(undo))
     ]
 
 
-def carry_out(step: Step, target: Target, world: World, lease: Lease) -> Carried:
+def begin(step: Step, lease: Lease) -> None:
+    """From now on the step may have been done, by the policy it names; the caller has passed the gate. Raises Lost."""
+    lease.confirm()
+    rows = Step.objects.filter(pk=step.pk, state=step.state, fence=step.fence)
+    begun = {"state": Step.State.APPLYING, "fence": lease.fence, "applying_at": step.applying_at or now()}
+    if not rows.update(**begun, policy=step.policy):
+        raise Lost(f"Step {step.pk} has been taken over by somebody else.")
+
+
+def begin_unless_stopped(step: Step, lease: Lease) -> None:
+    """``begin`` what no guard is asked about, an undo: only the kill switch keeps it back. Raises Lost, Rejected."""
+    with gate():
+        if why := halted():
+            raise Rejected(f"All automation is stopped: {why}.")
+        begin(step, lease)
+
+
+def carry_out(
+    step: Step,
+    target: Target,
+    world: World,
+    lease: Lease,
+    beginning: Callable[[Step, Lease], None] = begin_unless_stopped,
+) -> Carried:
     """Apply a prepared step, or find out what became of one that somebody else began.
 
-    Raises Lost, and SreError when a prepared step could not be begun: nothing was done, so it may be tried again.
+    ``beginning`` is called right before ``apply``: it begins the step, or raises Denied or Rejected: nothing is done.
+    Raises Lost, Denied, and SreError when a prepared step could not be begun: it may be tried again.
     """
     if step.state == Step.State.APPLIED:
         return Carried(Outcome.DONE, step.result)
@@ -110,11 +146,11 @@ def carry_out(step: Step, target: Target, world: World, lease: Lease) -> Carried
     try:
         if step.state == Step.State.APPLYING and (seen := action.look(target, step.aim, world)) is not Seen.NOT_DONE:
             return _looked(step, lease, seen)
-        _begin(step, lease)
+        beginning(step, lease)
         said = action.apply(target, step.aim, world, lease.confirm)
     except Rejected as error:
         return _fail(step, lease, str(error))
-    except Lost:
+    except (Lost, Denied):
         raise
     except SreError as error:
         return _unknown(step, f"It is not known whether it was done: {error}")
@@ -146,14 +182,6 @@ def changed(step: Step, target: Target, world: World) -> str:
     return (
         f"{step.target} has changed since the step was prepared, which was: {step.says}. Now it would be: {fresh.says}."
     )
-
-
-def _begin(step: Step, lease: Lease) -> None:
-    lease.confirm()
-    moment = now()
-    rows = Step.objects.filter(pk=step.pk, state=step.state, fence=step.fence)
-    if not rows.update(state=Step.State.APPLYING, fence=lease.fence, applying_at=step.applying_at or moment):
-        raise Lost(f"Step {step.pk} has been taken over by somebody else.")
 
 
 def _finish(step: Step, lease: Lease, said: str) -> Carried:
