@@ -14,7 +14,7 @@ from sre_platform.catalog.models import changes_of, topology
 from sre_platform.clients import releases
 from sre_platform.clients.supervisor import Supervisor
 from sre_platform.detection.measure import Measurer, PrometheusMeasurer, ScrapeMeasurer
-from sre_platform.diagnosis import baselines, store
+from sre_platform.diagnosis import baselines, investigate, store
 from sre_platform.diagnosis.domain import Evidence
 from sre_platform.diagnosis.investigate import Baseline, Ranked, Scene
 from sre_platform.diagnosis.models import FindingRow
@@ -220,6 +220,19 @@ class Work(Situation):
 
     lease: Lease
 
+    def world(self) -> World:
+        """What the actions may reach; whoever holds the incident may capture evidence, too."""
+        return replace(super().world(), capture=self.capture)
+
+    def capture(self, target: Target, calls: Sequence[Call]) -> str:
+        """Look at a service as a diagnosis does, keep what was seen with the incident, and say what that is."""
+        pk, fence = self.incident.pk, self.lease.fence
+        seen = self.bounded(investigate.capture(target, calls, self.scene()))
+        known = set(self.incident.evidence.filter(round=fence).values_list("collector", "service", "replica"))
+        fresh = [item for item in seen if (item.collector, item.service, item.replica) not in known]
+        store.keep(pk, fence, store.pack(fresh), captured=True)
+        return _captured(target, seen)
+
     def looking_since(self) -> datetime:
         """When the first look was taken: an incident that had to wait for it has lost no patience."""
         rows, back = self.incident.evidence.order_by("pk"), self.incident.relapsed_at
@@ -289,6 +302,19 @@ def load(lease: Lease) -> Work:
     """Everything about a claimed incident that is read once."""
     incident = Incident.objects.get(pk=lease.incident_id)
     return Work(incident, library.frozen(incident.playbooks), topology(), lease)
+
+
+def _captured(target: Target, seen: Sequence[Evidence]) -> str:
+    """What was kept and what was not, in a sentence."""
+    kept = [_of(item) for item in seen if not item.missing]
+    lost = "; ".join(f"{_of(item)}: {item.missing.rstrip('.')}" for item in seen if item.missing)
+    if not kept:
+        return f"Nothing at all could be captured of {target.service}: {lost or 'nothing was asked for'}."
+    return f"Captured of {target.service}: {', '.join(kept)}{f', but not {lost}' if lost else ''}."
+
+
+def _of(item: Evidence) -> str:
+    return f"{item.collector} at {item.replica}" if item.replica else item.collector
 
 
 def _supervisor() -> Supervisor:

@@ -183,9 +183,9 @@ def _evidence(case: Case, title: str, tone: Tone, at: datetime | None, reason: s
 
 
 def _services(case: Case) -> list[tuple[str, Sequence[Seen]]]:
-    """The evidence of each service, in the order in which they were looked at."""
+    """The evidence of each service, in the order in which they were looked at; what repairs captured last."""
     by_service: dict[str, list[Seen]] = {}
-    for row in case.evidence:
+    for row in [*case.evidence, *case.captured]:
         by_service.setdefault(row.service, []).append(Seen(row, lay_out(row.data), case.documents.get(row.pk, ())))
     return list(by_service.items())
 
