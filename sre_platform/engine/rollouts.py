@@ -23,7 +23,8 @@ from sre_platform.rollouts.models import Rollout
 from sre_platform.rollouts.routing import ROUTERS, router_of
 from sre_platform.rollouts.walking import Walk
 
-WALK_FOR_S = 20.0  # far below the time limit of a task; then the next worker goes on
+# Below the soft time limit of a task; then the next worker goes on. Long, since the next bell may have to queue.
+WALK_FOR_S = 40.0
 RETRY_S = 2.0
 log = structlog.get_logger()
 
@@ -46,6 +47,7 @@ def start(
         raise Rejected(f"A step takes from {walk.LEAST_STEP_S:g} to {walk.LONGEST_STEP_S:g} s.")
     router = router_of(target)
     target.held_by(CanaryProcess), target.held_by(router.Handle)
+    router.read(target)  # one that does not answer now would leave the canary where it is
     before = releases.current(target.release_link)
     _refuse(known, target, release, before)
     return record.start(service, (before, release), router.name, steps, step_s, by, reason)
@@ -83,13 +85,11 @@ def _walk(lease: record.Lease) -> float | None:
         record.release(lease, RETRY_S)
         return RETRY_S
     until = monotonic() + WALK_FOR_S
-    while monotonic() < until or walking.uneasy:
+    while monotonic() < until:
         wait_s = _ticked(walking)
         if wait_s is None:
             return None
         sleep(wait_s)
-        if monotonic() > until + WALK_FOR_S:
-            break
     record.release(lease, 0.0)
     return 0.0
 
@@ -114,7 +114,8 @@ def _walking(lease: record.Lease) -> Walk | None:
         canary, router = target.held_by(CanaryProcess), ROUTERS.get(rollout.router)
         target.held_by(router.Handle)
     except SreError as error:
-        if rollout.events.last() is None or rollout.events.last().reason != str(error):
+        last = rollout.events.last()
+        if last is None or last.reason != str(error):
             record.note(lease, "trouble", str(error))
         return None
     hands = Hands(target, canary, router, Supervisor(settings.SRE_SUPERVISOR_URL), lease)

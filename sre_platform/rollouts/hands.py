@@ -74,7 +74,7 @@ class Hands:
         return True
 
     def go_back(self, rollout: Rollout) -> bool:
-        """All traffic to the baseline, before anything else if it can take it, then the canary stopped; True at the end.
+        """All traffic to the baseline first, if it can take it, then the canary stopped; True once all that is so.
 
         A baseline that a promotion had moved is moved back first: meanwhile the canary serves, as it does already.
         """
@@ -104,7 +104,7 @@ class Hands:
         self.weigh(rollout, weights)
 
     def _baseline_runs(self, rollout: Rollout, release: str) -> bool:
-        """Whether the baseline's process was started from ``release``, and is well. What was replaced is known by pid."""
+        """Whether the baseline was started from ``release`` and is well. What was replaced is known by its pid."""
         linked = releases.current(self.target.release_link) == release
         moved = rollout.facts.get("baseline_to") == release
         pid = int(rollout.facts.get("baseline_pid", 0))

@@ -19,14 +19,14 @@ class Rollout(models.Model):
     steps = models.JSONField(help_text="Each with weight (percent) and label.")
     step_s = models.FloatField(default=walk.STEP_S, help_text="The shortest time at one step, in seconds.")
     state = models.CharField(
-        max_length=20, choices=[(s.value, s.value) for s in walk.State], default=walk.State.PENDING
+        max_length=20, choices=[(s.value, s.value) for s in walk.State], default=walk.State.PENDING.value
     )
     step = models.PositiveIntegerField(default=0)
     state_since = models.DateTimeField()
     step_since = models.DateTimeField()
     wanted = models.JSONField(default=dict, help_text="The weights that the router is brought to.")
     actual = models.JSONField(null=True, help_text="The weights that the router was last seen with.")
-    ending = models.CharField(max_length=20, default=walk.State.ROLLED_BACK, help_text="What a way back ends as.")
+    ending = models.CharField(max_length=20, default=walk.State.ROLLED_BACK.value, help_text="What a way back ends as.")
     wish = models.CharField(max_length=10, blank=True, help_text="What a person has asked for.")
     wish_by = models.CharField(max_length=150, blank=True)
     reason = models.TextField(blank=True, help_text="Why it is in its state.")

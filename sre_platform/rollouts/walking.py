@@ -18,7 +18,7 @@ from sre_platform.rollouts.walk import AT_A_STEP, ENDED, State
 
 TICK_S = 1.0
 AGAIN_S = 0.5  # while promoting or going back
-# The analysis looks every ten seconds; after a minute its price grows with the time looked at, and nothing is as urgent.
+# The analysis looks every ten seconds; later, its price grows with the time looked at, and nothing is as urgent.
 JUDGED_EVERY, JUDGED_LATER_EVERY, FIRST_MINUTE = 10, 30, 60  # samples
 # Consecutive looks, a second apart, at which the canary's health page does not answer: one may be chance.
 MOST_MISSES = 3
@@ -48,11 +48,6 @@ class Walk:
             return AGAIN_S if seen.state in (State.PROMOTING, State.ROLLING_BACK, State.STARTING) else TICK_S
         record.move(self.hands.lease, rollout, to, {"numbers": rollout.judgement, "hold": seen.hold})
         return None if to.state in ENDED else 0.0
-
-    @property
-    def uneasy(self) -> bool:
-        """Whether something was missed that must not be forgotten now."""
-        return bool(self.misses or self.blind)
 
     def _seen(self, rollout: Rollout) -> walk.Situation:
         state, moment = State(rollout.state), now()
@@ -84,7 +79,7 @@ class Walk:
         except Lost:
             raise
         except SreError as error:
-            return False, self._troubled(rollout, state, error)
+            return False, self._troubled(state, error)
         self.blind.pop(ROUTER, None)
         return done, ""
 
@@ -99,7 +94,7 @@ class Walk:
             self.hands.weigh(rollout, rollout.weights)
         return False
 
-    def _troubled(self, rollout: Rollout, state: State, error: SreError) -> str:
+    def _troubled(self, state: State, error: SreError) -> str:
         """Note what could not be done, once; say that the canary has to go when that lasts, or will not change."""
         if self.trouble != str(error):
             self.trouble = str(error)
@@ -140,7 +135,8 @@ class Walk:
         self.blind.pop(COUNTERS, None)
         if found := self._alarm(rollout):
             rollout.judgement = {
-                "early": {"reason": found.reason, "stakes": found.stakes},
+                "verdict": "fail",
+                "stakes": found.stakes,
                 "checks": [_alarm_check(found)],
             }
             self.hands.lease.write(judgement=rollout.judgement)
