@@ -34,7 +34,6 @@ USUAL_PORTS = {
 }  # fmt: skip
 SECRETS = ("SRE_SECRET_KEY", "SRE_INTAKE_TOKEN", "SRE_LAB_FAULTS_TOKEN", "SRE_SUPERVISOR_PASSWORD")
 USERS_RATE = 40  # requests per second, enough to see a fault within seconds and to leave two cores at rest
-CROWD_RATE = 160  # more of them, for drills that need requests enough to tell a canary by
 READY_WITHIN_S = 60.0
 STOPPED_WITHIN_S = 30.0
 SERVICES = ("STOREFRONT", "ORDERS", "PAYMENTS")
@@ -186,14 +185,11 @@ class Stack:
             stop_s=3,
             autostart=False,
         )
-        crowd = [str(lab / "users" / "loadgen"), "-target", self.url("STOREFRONT"), "-rate", str(CROWD_RATE)]
-        crowd += ["-listen", "127.0.0.1:0", "-seed", "2"]
         users = [str(lab / "users" / "loadgen"), "-target", self.url("STOREFRONT"), "-rate", str(USERS_RATE)]
         return [
             *router,
             *services,
             canary,
-            Program("crowd", crowd, 15, stop_s=3, autostart=False),
             Program("users", [*users, "-listen", f"127.0.0.1:{self.ports['USERS']}"], 15, stop_s=3),
         ]
 

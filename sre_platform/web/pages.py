@@ -123,7 +123,7 @@ def evidence(request: HttpRequest, incident_id: int, evidence_id: int, name: str
 @require_POST
 def decision(request: HttpRequest, incident_id: int) -> HttpResponse:
     """A person decides what an incident waits for: ``decision`` is ``approve`` or ``reject``. Staff only."""
-    _staff_only(request)
+    staff_only(request)
     said = request.POST.get("decision")
     if said not in ("approve", "reject"):
         return HttpResponseBadRequest("decision has to be approve or reject.")
@@ -139,7 +139,7 @@ def decision(request: HttpRequest, incident_id: int) -> HttpResponse:
 @require_POST
 def automation(request: HttpRequest) -> HttpResponse:
     """Stop or resume all automation: ``state`` is ``off`` or ``on``, with a ``reason``. Staff only."""
-    _staff_only(request)
+    staff_only(request)
     state, reason = request.POST.get("state"), request.POST.get("reason", "").strip()[:REASON_LENGTH]
     if state not in ("on", "off"):
         return HttpResponseBadRequest("state has to be on or off.")
@@ -149,7 +149,8 @@ def automation(request: HttpRequest) -> HttpResponse:
     return redirect(_back(request))
 
 
-def _staff_only(request: HttpRequest) -> None:
+def staff_only(request: HttpRequest) -> None:
+    """Raises PermissionDenied for everybody else."""
     if not request.user.is_staff:
         raise PermissionDenied("Only staff may do this. Ask an administrator to make you a member.")
 
