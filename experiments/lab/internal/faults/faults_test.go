@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"lab/internal/sideport"
 )
 
 const token = "for-the-test"
@@ -51,7 +53,7 @@ func TestBadInputIsRefusedInOneSentence(t *testing.T) {
 		{"PUT", "/faults/errors", `{"value":1.1}`, 400},
 		{"PUT", "/faults/latency", `{"value":10,"ttl_s":601}`, 400},
 		{"PUT", "/faults/latency", `{"value":10,"ttl_s":0}`, 400},
-		{"PUT", "/faults/latency", `{"value":10` + strings.Repeat(" ", maxBody) + `}`, 400},
+		{"PUT", "/faults/latency", `{"value":10` + strings.Repeat(" ", sideport.MaxBody) + `}`, 400},
 	} {
 		rec := call(api, c.method, c.path, "Bearer "+token, c.body)
 		if rec.Code != c.code || !strings.Contains(rec.Body.String(), "latency, errors, hang, cpu, memory") {
