@@ -59,6 +59,7 @@ func New(state sync.Locker, own ...Kind) *Set {
 		{Name: "errors", Unit: "share of business requests answered 500", Max: 1, Start: s.traffic.fail},
 		{Name: "hang", Unit: "no value", Max: 1, Optional: true, Start: func(float64) func() { return hang(state) }},
 		{Name: "cpu", Unit: "busy goroutines", Min: 1, Max: 64, Start: burn},
+		{Name: "hot", Unit: "million rounds of a loop for each business request", Max: 10_000, Start: s.traffic.heat},
 		{Name: "memory", Unit: "MiB held", Min: 1, Max: 1024, Start: hold},
 	}, own...)
 	return s
