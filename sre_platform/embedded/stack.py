@@ -250,7 +250,7 @@ class Running:
     programs: Sequence[Program]
 
     def wait_until_ready(self, workers: Callable[[], int], say: Say) -> None:
-        """Wait until every program that starts by itself runs, the web answers and a worker listens. Raises SreError."""
+        """Wait until all that start by themselves run, the web answers and a worker listens. Raises SreError."""
         deadline = monotonic() + READY_WITHIN_S
         checks: list[tuple[str, Callable[[], bool]]] = [
             ("the supervisor", lambda: len(self.stack.supervisor.processes()) == len(self.programs)),
