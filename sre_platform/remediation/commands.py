@@ -96,14 +96,19 @@ class Command(Block):
 
 def excerpt(text: str, secrets: Sequence[str]) -> str:
     """The first and last lines of an output in one line, bounded, with secrets hidden."""
-    for secret in secrets:
-        if len(secret) >= LEAST_HIDDEN:
-            text = text.replace(secret, HIDDEN)
-    lines = [line.strip()[:SHOWN_WIDTH] for line in text.splitlines() if line.strip()]
+    lines = [line.strip()[:SHOWN_WIDTH] for line in hidden(text, secrets).splitlines() if line.strip()]
     if len(lines) > 2 * SHOWN_LINES:
         left_out = f"({len(lines) - 2 * SHOWN_LINES} more lines)"
         lines = [*lines[:SHOWN_LINES], left_out, *lines[-SHOWN_LINES:]]
-    return storable_text(redact_text(_KEY_VALUE.sub(rf"\1{HIDDEN}", " | ".join(lines))))
+    return " | ".join(lines)
+
+
+def hidden(text: str, secrets: Sequence[str]) -> str:
+    """``text`` as it may be stored: without these secrets, values of telling names, and credentials."""
+    for secret in secrets:
+        if len(secret) >= LEAST_HIDDEN:
+            text = text.replace(secret, HIDDEN)
+    return storable_text(redact_text(_KEY_VALUE.sub(rf"\1{HIDDEN}", text)))
 
 
 def _compiled(name: str, pattern: str) -> re.Pattern[str]:

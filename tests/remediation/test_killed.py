@@ -96,9 +96,9 @@ def control(action: str, path: str, params: dict[str, Any], body: dict[str, Any]
 
 
 def logs(folder: Path, stack: ExitStack) -> Stage:
-    it = stack.enter_context(logging(folder))
+    it = stack.enter_context(logging(folder, rotated=3))
     before = it.contents()
-    packed = ["orders.log", "orders.log.1", *(f"orders.log.{number}.gz" for number in (2, 3, 4))]
+    packed = ["orders.log", "orders.log.1", *(f"orders.log.{number}.gz" for number in (2, 3))]
     return Stage(
         "compress_logs", {}, it.target(), NOWHERE, lambda: it.contents() == before,
         lambda: it.contents() == before and it.names() == packed,
