@@ -39,7 +39,7 @@ ALLOWED_HOSTS = env.get("SRE_ALLOWED_HOSTS", "127.0.0.1,localhost").split(",")
 CSRF_TRUSTED_ORIGINS = [origin for origin in env.get("SRE_TRUSTED_ORIGINS", "").split(",") if origin]
 
 ROOMS = ["playbook", "catalog", "detection", "intake", "incidents", "diagnosis", "guardrails", "remediation"]
-ROOMS += ["verification", "tickets", "chaos", "engine", "web", "embedded"]
+ROOMS += ["verification", "rollouts", "tickets", "chaos", "engine", "web", "embedded"]
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",

@@ -20,7 +20,7 @@ from sre_platform.clients import http
 from sre_platform.clients.supervisor import Supervisor
 from sre_platform.detection import export
 from sre_platform.detection.domain import AlertRule
-from sre_platform.embedded import parts
+from sre_platform.embedded import envoy, parts
 from sre_platform.embedded.supervision import Program, configuration
 from sre_platform.kernel.envfile import env_lines, read_env_file, write_private
 from sre_platform.kernel.errors import SreError, Unavailable
@@ -30,12 +30,14 @@ USUAL_PORTS = {
     "WEB": 8000, "SUPERVISOR": 9001, "BROKER": 6390, "PROMETHEUS": 9090, "ALERTMANAGER": 9093,
     "STOREFRONT": 8081, "ORDERS": 8082, "PAYMENTS": 8083, "USERS": 8089,
     "STOREFRONT_FAULTS": 8181, "ORDERS_FAULTS": 8182, "PAYMENTS_FAULTS": 8183,
+    "PAYMENTS_CANARY": 8084, "PAYMENTS_CANARY_FAULTS": 8184, "PAYMENTS_ROUTE": 8085, "ENVOY_ADMIN": 9901,
 }  # fmt: skip
 SECRETS = ("SRE_SECRET_KEY", "SRE_INTAKE_TOKEN", "SRE_LAB_FAULTS_TOKEN", "SRE_SUPERVISOR_PASSWORD")
 USERS_RATE = 40  # requests per second, enough to see a fault within seconds and to leave two cores at rest
 READY_WITHIN_S = 60.0
 STOPPED_WITHIN_S = 30.0
 SERVICES = ("STOREFRONT", "ORDERS", "PAYMENTS")
+ROUTED = ("PAYMENTS_CANARY", "ENVOY_ADMIN")
 JOBS = ("users", "storefront", "orders", "payments")
 HOME = Path(__file__).resolve().parents[2]
 Say = Callable[[str], None]
@@ -97,7 +99,7 @@ class Stack:
             "SRE_LAB_FAULTS": ",".join(
                 f"{s.lower()}={self.url(s + '_FAULTS')}" for s in ("STOREFRONT", "ORDERS", "PAYMENTS")
             ),
-            **{f"SRE_LAB_{part}_URL": self.url(part) for part in ("USERS", *SERVICES)},
+            **{f"SRE_LAB_{part}_URL": self.url(part) for part in ("USERS", *SERVICES, *ROUTED)},
         }
         password = self.secrets["SRE_SUPERVISOR_PASSWORD"]
         return (
@@ -126,7 +128,7 @@ class Stack:
             start_new_session=True,
             preexec_fn=signalled_with_parent(signal.SIGTERM),  # noqa: PLW1509 nothing in it but one system call
         )
-        return Running(self, process, [program.name for program in programs])
+        return Running(self, process, [program.name for program in programs if program.autostart])
 
     def programs(self, rules: Sequence[AlertRule]) -> list[Program]:
         """Everything that is to run, with its configuration written."""
@@ -156,9 +158,11 @@ class Stack:
     def _lab(self) -> list[Program]:
         lab, secret = self.data / "lab", {"LAB_FAULTS_TOKEN": self.secrets["SRE_LAB_FAULTS_TOKEN"]}
         redis = self.redis_url.removeprefix("redis://").partition("/")[0]
+        path = envoy.executable()
+        router = [envoy.program(path, self.data / "envoy", self.ports)] if path else []
         upstream = {
             "payments": [],
-            "orders": ["-payments", self.url("PAYMENTS"), "-redis", redis],
+            "orders": ["-payments", self.url("PAYMENTS_ROUTE" if router else "PAYMENTS"), "-redis", redis],
             "storefront": ["-orders", self.url("ORDERS")],
         }
         services = [
@@ -172,8 +176,22 @@ class Stack:
             )
             for name, flags in upstream.items()
         ]
+        canary = Program(
+            "payments-canary",
+            [str(lab / "payments" / "canary" / "payments"), *self._addresses("payments_canary")],
+            priority=10,
+            environment=secret,
+            restart="false",
+            stop_s=3,
+            autostart=False,
+        )
         users = [str(lab / "users" / "loadgen"), "-target", self.url("STOREFRONT"), "-rate", str(USERS_RATE)]
-        return [*services, Program("users", [*users, "-listen", f"127.0.0.1:{self.ports['USERS']}"], 15, stop_s=3)]
+        return [
+            *router,
+            *services,
+            canary,
+            Program("users", [*users, "-listen", f"127.0.0.1:{self.ports['USERS']}"], 15, stop_s=3),
+        ]
 
     def _addresses(self, name: str) -> list[str]:
         part = name.upper()
@@ -232,7 +250,7 @@ class Running:
         """Wait until every program runs, the web answers and a worker listens. Raises SreError."""
         deadline = monotonic() + READY_WITHIN_S
         checks: list[tuple[str, Callable[[], bool]]] = [
-            ("the supervisor", lambda: len(self.stack.supervisor.processes()) == len(self.programs)),
+            ("the supervisor", lambda: {*self.programs} <= {*self.stack.supervisor.processes()}),
             *((name, self._runs(name)) for name in self.programs),
             ("the web pages", lambda: http.request("GET", f"{self.stack.url('WEB')}/hooks/alertmanager").status == 200),
             ("a worker", lambda: workers() > 0),

@@ -16,6 +16,7 @@ class Program:
     restart: str = "true"
     start_s: int = 1
     stop_s: int = 10
+    autostart: bool = True
 
 
 def configuration(programs: Sequence[Program], run: Path, log: Path, cwd: Path, port: int, password: str) -> str:
@@ -45,6 +46,7 @@ def _program(program: Program, log: Path, cwd: Path) -> list[str]:
         f"directory={_text(cwd)}",
         f"environment={environment}",
         f"priority={program.priority}",
+        f"autostart={str(program.autostart).lower()}",
         f"autorestart={program.restart}",
         f"startsecs={program.start_s}",
         "startretries=5",

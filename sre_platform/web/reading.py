@@ -67,7 +67,7 @@ class Case:
     @property
     def repairs(self) -> list[Step]:
         """The steps that are no undo of another one."""
-        return [step for step in self.steps if step.undoes_id is None]
+        return [step for step in self.steps if step.undoes_id is None and step.leads_to_id is None]
 
 
 def read(incident: Incident) -> Case:
