@@ -4,7 +4,7 @@ Limits count what others have begun, so nobody may judge by a past to which some
 gate the rows are read, the guards judge, and the step is written or begun; what is slow has been looked at before.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from django.db import transaction
 
@@ -19,14 +19,17 @@ from sre_platform.remediation.models import Step
 Judged = tuple[list[Judgement], Judgement]
 
 
-def permit(work: Work, step: Step) -> Judged:
-    """Judge an unsaved step, and store it unless it is denied: from then on it counts. Raises Lost."""
+def permit(work: Work, step: Step, first: Sequence[Step] = ()) -> Judged:
+    """Judge an unsaved step, and store it, with those that come ``first``, unless it is denied: from then on it counts.
+
+    Raises Lost.
+    """
     budgets = budgets_of(work.topology, [step.target])
     with transaction.atomic():
         work.lease.hold()  # before the gate: nobody in it waits for an incident that somebody else holds
         with gate():
             judgements, said = _judged(work, step, budgets)
-            if said.answer is not Answer.DENY and not steps.write(step):
+            if said.answer is not Answer.DENY and not steps.write(step, first):
                 said = Judgement("one_per_target", Answer.DENY, f"another action holds {step.target}.")
     return judgements, said
 

@@ -16,7 +16,7 @@ from sre_platform.catalog.models import changes_since, topology
 from sre_platform.celery import app
 from sre_platform.diagnosis import baselines
 from sre_platform.diagnosis.turns import DatabaseTurns
-from sre_platform.engine import digestion, heartbeats, line, reconcile, retention, tracing
+from sre_platform.engine import digestion, heartbeats, line, reconcile, relapses, retention, tracing
 from sre_platform.incidents import record
 from sre_platform.intake.receive import backlog
 from sre_platform.kernel.clock import now
@@ -54,6 +54,13 @@ def advance(incident_id: int) -> None:
 
 
 @app.task
+def watch(incident_id: int) -> None:
+    """Look again at an incident that was repaired."""
+    if relapses.look(incident_id):
+        ring(advance, incident_id)
+
+
+@app.task
 def deliver(ticket_id: int) -> None:
     """Bring a ticket to what is wanted."""
     began = now()
@@ -70,6 +77,8 @@ def sweep() -> None:
         ring(advance, incident_id)
     for incident_id in record.due(BATCH):
         ring(advance, incident_id)
+    for incident_id in record.watched(BATCH):
+        ring(watch, incident_id)
     ring_tickets()
     heartbeats.beat("sweep")
 
@@ -117,7 +126,7 @@ def _ring(task: Task, row_id: tuple[int, ...], in_s: float) -> None:
 
 def about(task: Task, row_id: int | None = None) -> dict[str, int]:
     """The log field that says what a task is about: ``incident`` or ``ticket``; none for the others."""
-    field = {advance.name: "incident", deliver.name: "ticket"}.get(task.name)
+    field = {advance.name: "incident", watch.name: "incident", deliver.name: "ticket"}.get(task.name)
     return {field: row_id} if field and row_id is not None else {}
 
 

@@ -5,7 +5,7 @@ done. In between the step is found ``applying`` by a new owner, who does not kno
 action, and only what the world shows as not done is done. What cannot be seen is left to verification.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -51,11 +51,14 @@ def prepare(name: str, params: Mapping[str, Any], target: Target, world: World) 
     return action.prepare(target, action.Params(**params), world)
 
 
-def write(step: Step) -> bool:
-    """Store a prepared step; False when another step holds its target."""
+def write(step: Step, first: Sequence[Step] = ()) -> bool:
+    """Store a prepared step and those that come before it; False when another step holds its target."""
     try:
         with transaction.atomic():
             step.save(force_insert=True)
+            for earlier in first:
+                earlier.leads_to = step
+                earlier.save(force_insert=True)
     except IntegrityError:
         return False
     return True
@@ -91,7 +94,7 @@ def past(but: Step | None = None, since: datetime | None = None, incident_id: in
     active = Q(state__in=Step.HOLDING) | Q(undo_step__state__in=Step.HOLDING)
     recent = Q(applying_at__gte=since or now() - timedelta(days=PAST_DAYS))
     of_incident = Q(incident_id=incident_id, applying_at__isnull=False)
-    rows = Step.objects.filter(recent | active | of_incident, undoes=None, leads_to=None)
+    rows = Step.objects.repairs().filter(recent | active | of_incident)
     return [
         PastAction(
             row.incident_id,
@@ -204,7 +207,7 @@ def _close(step: Step, lease: Lease, **values: Any) -> None:
 def begin_undo(step: Step, target: Target, world: World) -> Step:
     """Write the step that takes ``step`` back, in place of it; the one already written, if a former owner did.
 
-    Raises Rejected when there is no undo or it makes no sense any more.
+    Raises Rejected when there is no undo, it makes no sense any more, or another step holds the target by now.
     """
     if known := Step.objects.filter(undoes=step).first():
         return known
@@ -214,7 +217,8 @@ def begin_undo(step: Step, target: Target, world: World) -> Step:
     fields = {"incident_id": step.incident_id, "playbook": step.playbook, "cause": step.cause, "target": step.target}
     undo = from_prepared(prepared, undoes=step, action=step.action, params=step.undo, **fields)
     Step.objects.filter(pk=step.pk).update(state=Step.State.UNDOING)
-    undo.save(force_insert=True)
+    if not write(undo):
+        raise Rejected(f"{undo.says}: another action holds {undo.target}.")
     return undo
 
 
@@ -223,6 +227,12 @@ def undone(step: Step) -> None:
     """The undo of ``step`` was applied: both let go of the target."""
     Step.objects.filter(pk=step.pk, state=Step.State.UNDOING).update(state=Step.State.UNDONE)
     Step.objects.filter(undoes=step, state=Step.State.APPLIED).update(state=Step.State.KEPT)
+
+
+def to_take_back(step: Step) -> list[Step]:
+    """What has to be taken back with a repair, in that order: itself, then what was done before it for its sake."""
+    earlier = step.led_by.exclude(state=Step.State.UNDONE).filter(applying_at__isnull=False, undo__isnull=False)
+    return [*([step] if step.needs_undo else []), *earlier.order_by("-pk")]
 
 
 def release(incident_id: int) -> None:

@@ -50,10 +50,16 @@ def strict() -> None:
     library.store(STRICT, "tests")
 
 
-def alert(status: str = "firing", name: str = "HighErrorRatio", service: str = "payments") -> list[int]:
-    """The alert comes in by webhook and is digested; returns the incidents that it touched."""
+def alert(
+    status: str = "firing", name: str = "HighErrorRatio", service: str = "payments", starts_s: float = 0
+) -> list[int]:
+    """The alert comes in by webhook and is digested; returns the incidents that it touched.
+
+    ``starts_s`` after the usual moment it is another occurrence.
+    """
+    began = BEGAN + timedelta(seconds=starts_s)
     ends = now().isoformat() if status == "resolved" else "0001-01-01T00:00:00Z"
-    one = {"status": status, "labels": {"alertname": name, "service": service}, "startsAt": BEGAN.isoformat()}
+    one = {"status": status, "labels": {"alertname": name, "service": service}, "startsAt": began.isoformat()}
     one |= {"endsAt": ends, "fingerprint": f"{name}{service}", "annotations": {"summary": "Requests fail"}}
     empty = {"groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "groupKey": "", "externalURL": ""}
     body = {"version": "4", "status": status, "receiver": "sre", "alerts": [one | {"generatorURL": ""}], **empty}
