@@ -57,7 +57,7 @@ def test_what_was_seen_is_kept_with_the_incident(known):
         ("log_templates", "payments", known.lease.fence, ""),
     ]
     assert rows[0].data["state"] == "RUNNING"
-    assert (step.undo, step.plan["effects"], step.plan["reach"]) == ({"collect": []}, [], None)
+    assert (step.undo, step.plan["effects"], step.plan["reach"]) == (None, [], None)
 
 
 def test_what_cannot_be_seen_is_said_and_is_no_failure(known, shop):

@@ -291,7 +291,7 @@ def test_people_read_it_in_eighty_columns(shop, capsys):
     [
         (("999",), r"There is no incident 999; the newest are: \d+"),
         (("--service", "pay", *RESTART[2:]), "knows no service 'pay'; known are: payments"),
-        ((*RESTART[:5], "reboot"), r"no action 'reboot'; known are: .*restart_service, rollback_release"),
+        ((*RESTART[:5], "reboot"), "no action 'reboot'; known are: .*restart_service, rollback_release"),
         (("--service", "payments"), "all of --service, --cause and --action"),
         ((), "Name an incident"),
         (("1", *RESTART), "Name an incident"),

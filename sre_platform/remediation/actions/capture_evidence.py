@@ -18,13 +18,13 @@ class CaptureEvidence:
     """Looks at a service and keeps what was seen with the incident, before something else destroys it. Best effort."""
 
     name = "capture_evidence"
-    traits = Traits()
+    traits = Traits(captures=True)
 
     class Params(BaseModel):
-        """``collect``: collectors as a playbook's ``collect`` names them. An empty list captures nothing."""
+        """``collect``: collectors as a playbook's ``collect`` names them."""
 
         model_config = ConfigDict(extra="forbid")
-        collect: Sequence[Call] = Field(USUAL, max_length=MAX_COLLECTORS)
+        collect: Sequence[Call] = Field(USUAL, min_length=1, max_length=MAX_COLLECTORS)
 
         @field_validator("collect")
         @classmethod
@@ -35,19 +35,18 @@ class CaptureEvidence:
             return calls
 
     def prepare(self, target: Target, params: Params, world: World) -> Prepared:  # noqa: ARG002
-        """Says what would be looked at; nothing is. An empty list, as the undo has it, is fine: it leaves no trace."""
+        """Says what would be looked at; nothing is."""
         names = ", ".join(call.name for call in params.collect)
         return Prepared(
-            says=f"Capture evidence of {target.service} ({names or 'nothing'})",
+            says=f"Capture evidence of {target.service} ({names})",
             aim={"collect": [{"name": call.name, "params": dict(call.params)} for call in params.collect]},
-            undo={"collect": []},
+            undo=None,
+            irreversible="it only looks, so there is nothing to take back",
         )
 
     def apply(self, target: Target, aim: Mapping[str, Any], world: World, confirm: Callable[[], None]) -> str:
         """Look, and say what was kept. What cannot be seen is no failure: a hung process must not block its repair."""
         calls = [Call(**call) for call in aim["collect"]]
-        if not calls:
-            return "nothing was to be captured, and there is nothing to take back"
         confirm()
         try:
             return world.capture(target, calls).rstrip(".")
@@ -58,4 +57,4 @@ class CaptureEvidence:
 
     def look(self, target: Target, aim: Mapping[str, Any], world: World) -> Seen:  # noqa: ARG002
         """Not done, until the step itself says that it was: to look once more changes nothing in the world."""
-        return Seen.NOT_DONE if aim["collect"] else Seen.DONE
+        return Seen.NOT_DONE
