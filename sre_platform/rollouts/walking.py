@@ -162,11 +162,11 @@ class Walk:
 
     def _alarm(self, rollout: Rollout) -> early.Alarm | None:
         newest = rollout.samples_taken - 1
-        block = max(newest, 0) // early.BLOCK
-        rows = rollout.samples.filter(number__gte=block * early.BLOCK)
+        first = early.first_needed(max(newest, 0))
+        rows = rollout.samples.filter(number__gte=first)
         values = [row.as_value() for row in rows]
         seconds = [early.Second(v.baseline.total, v.baseline.failed, v.canary.total, v.canary.failed) for v in values]
-        return early.alarm(seconds, block)
+        return early.alarm(seconds, first)
 
     def _judged(self, rollout: Rollout) -> Verdict | None:
         """The analysis of this step's requests, when it is due."""

@@ -59,7 +59,12 @@ class FakeEnvoy:
     def handle(self) -> dict[str, str]:
         """The catalog's handle for it."""
         labels = {"header_key": "routing.shop.header", "region_key": "routing.shop.region"}
-        return {"admin_url": self.url, "baseline": "stable", "canary": "canary", "runtime_prefix": "routing.shop"} | labels
+        return {
+            "admin_url": self.url,
+            "baseline": "stable",
+            "canary": "canary",
+            "runtime_prefix": "routing.shop",
+        } | labels
 
     def answer(self, call: Call) -> Answer:
         parts = urlsplit(call.path)

@@ -68,7 +68,7 @@ class Scene:
 
     def begin(self, steps: tuple[int, ...] = (5, 50, 100), step_s: float = 10.0, label: str = "") -> Rollout:
         """A roll-out of v2, written and due."""
-        from sre_platform.engine import rollouts  # noqa: PLC0415 tests of the rows alone do without the engine
+        from sre_platform.engine import rollouts
 
         return rollouts.start("payments", "v2", "ann", steps, label, step_s)
 
@@ -81,9 +81,7 @@ class Scene:
         assert lease is not None
         known = topology()
         target = known["payments"]
-        hands = Hands(
-            target, target.held_by(CanaryProcess), router_of(target), Supervisor(self.supervisor.url), lease
-        )
+        hands = Hands(target, target.held_by(CanaryProcess), router_of(target), Supervisor(self.supervisor.url), lease)
         return Walk(hands, lambda: hold(topology(), target))
 
     def serve(self, baseline: int = 200, canary: int = 200, failed: int = 0, ms: float = 5.0) -> None:

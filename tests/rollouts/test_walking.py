@@ -1,11 +1,10 @@
-"""A canary walks, tick by tick, against processes, releases and an Envoy at the wire: what is done, and in which order."""
+"""A canary walks, tick by tick, against processes, releases and an Envoy at the wire: what is done, in which order."""
 
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
-from django.db import connection
 
 from sre_platform.catalog.models import Change, Service
 from sre_platform.guardrails.models import set_kill_switch
@@ -61,7 +60,10 @@ def weights(it):
 
 def test_a_good_canary_gets_all_the_traffic_and_its_release_becomes_the_baselines(it):
     rollout = ticks(it, it.begin())
-    assert (rollout.state, rollout.reason) == (State.PROMOTED, "The baseline runs the new release and serves all traffic.")
+    assert (rollout.state, rollout.reason) == (
+        State.PROMOTED,
+        "The baseline runs the new release and serves all traffic.",
+    )
     assert weights(it) == [5, 50, 100, 0]
     assert it.supervisor.effects == [("start", CANARY), ("stop", BASELINE), ("start", BASELINE), ("stop", CANARY)]
     assert (it.release, it.envoy.weight) == ("v2", 0)
@@ -328,7 +330,9 @@ def test_a_tick_takes_as_many_queries_with_a_hundred_samples_as_with_few(it):
 
     def counted():
         it.serve(5, 1)
-        with CaptureQueriesContext(connection, ) as queries:
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
             walking.tick()
         return len(queries)
 
