@@ -17,6 +17,7 @@ urlpatterns = [
     path("incidents/<int:incident_id>/evidence/<int:evidence_id>/flame/<str:name>", flame.flame, name="flame"),
     path("incidents/<int:incident_id>/evidence/<int:evidence_id>/<path:name>", pages.evidence, name="evidence"),
     path("incidents/<int:incident_id>/decision", pages.decision, name="decision"),
+    path("incidents/<int:incident_id>/take-back", pages.take_back, name="take_back"),
     path("ledger/", ledger.ledger, name="ledger"),
     path("ledger/<int:delivery_id>/", ledger.delivery, name="delivery"),
     path("ledger/<int:delivery_id>/body", ledger.body, name="delivery-body"),

@@ -91,7 +91,7 @@ def request(
     if deadline.passed:  # A body that ends with its connection looks complete when the deadline has cut it.
         raise _too_slow(deadline, method, url)
     if raise_for_status:
-        _check_status(response, method)
+        check_status(response, method)
     return response
 
 
@@ -142,7 +142,8 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _check_status(response: Response, method: str) -> None:
+def check_status(response: Response, method: str) -> None:
+    """Raises Unavailable (5xx, 429) or Rejected (other statuses from 300 on), with the beginning of the answer."""
     if response.status < 300:
         return
     message = f"{method} {response.url} answered {response.status}: {storable_text(response.text[:200])}"

@@ -12,7 +12,7 @@ from typing import Any
 from sre_platform.catalog.models import topology
 from sre_platform.diagnosis.models import FindingRow
 from sre_platform.engine.line import overtaken
-from sre_platform.engine.work import Candidate, Proposal, Situation, asked
+from sre_platform.engine.work import Candidate, Proposal, Situation, asked, try_key
 from sre_platform.guardrails.domain import Answer, Considered, Facts, Judgement, Request, considered
 from sre_platform.guardrails.models import every_policy
 from sre_platform.incidents.domain import ENDED, Event, State
@@ -203,20 +203,18 @@ def _options(situation: Situation) -> list[Option]:
         replace(_judged_step(situation, facts, step), stored=step.state, cannot=_stale(situation, step))
         for step in held
     ]
-    taken = {(step.cause, step.target, step.action) for step in held}
+    taken = {try_key(step.cause, step.target, step.action, step.params) for step in held}
     others = situation.proposals(_others(situation, taken))
     return options + [_judged(situation, facts, proposal) for proposal in others]
 
 
-def _others(situation: Situation, taken: set[tuple[str, str, str]]) -> Iterator[Candidate]:
-    for candidate in situation.candidates():
-        if (candidate.finding.cause, candidate.target.service, candidate.action) not in taken:
-            yield candidate
+def _others(situation: Situation, taken: set[tuple[str, str, str, str]]) -> Iterator[Candidate]:
+    return (candidate for candidate in situation.candidates() if candidate.key not in taken)
 
 
 def _steps(incident: Incident) -> list[Step]:
     """The repairs that were begun, of an incident that has ended; of a live one, the one that is about to be."""
-    repairs = incident.steps.filter(undoes=None)
+    repairs = incident.steps.repairs()
     if incident.state in ENDED:
         return list(repairs.exclude(state=Step.State.CANCELLED))
     return list(repairs.filter(state=Step.State.PREPARED)) if incident.state in WAITING else []
@@ -228,7 +226,7 @@ def _facts(situation: Situation) -> Facts:
     What the incident has only prepared does not count against it, nor does anything of one that has ended.
     """
     incident = situation.incident
-    prepared = incident.steps.filter(undoes=None, state=Step.State.PREPARED).first()
+    prepared = incident.steps.repairs().filter(state=Step.State.PREPARED).first()
     facts = replace(situation.facts(but=prepared), policies=every_policy())
     if incident.state not in ENDED:
         return facts

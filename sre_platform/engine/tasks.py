@@ -21,6 +21,7 @@ from sre_platform.engine import (
     heartbeats,
     line,
     reconcile,
+    relapses,
     retention,
     rollout_telling,
     rollouts,
@@ -64,6 +65,13 @@ def advance(incident_id: int) -> None:
 
 
 @app.task
+def watch(incident_id: int) -> None:
+    """Look again at an incident that was repaired."""
+    if relapses.look(incident_id):
+        ring(advance, incident_id)
+
+
+@app.task
 def deliver(ticket_id: int) -> None:
     """Bring a ticket to what is wanted."""
     began = now()
@@ -97,6 +105,8 @@ def sweep() -> None:
         ring(advance, incident_id)
     for rollout_id in rollout_record.due(BATCH):
         ring(walk_rollout, rollout_id)
+    for incident_id in record.watched(BATCH):
+        ring(watch, incident_id)
     ring_tickets()
     ring_rollout_tickets()
     heartbeats.beat("sweep")
@@ -151,7 +161,12 @@ def _ring(task: Task, row_id: tuple[int, ...], in_s: float) -> None:
 
 def about(task: Task, row_id: int | None = None) -> dict[str, int]:
     """The log field that says what a task is about: ``incident``, ``ticket`` or ``rollout``; none for the others."""
-    fields = {advance.name: "incident", deliver.name: "ticket", walk_rollout.name: "rollout"}
+    fields = {
+        advance.name: "incident",
+        watch.name: "incident",
+        deliver.name: "ticket",
+        walk_rollout.name: "rollout",
+    }
     field = fields.get(task.name)
     return {field: row_id} if field and row_id is not None else {}
 

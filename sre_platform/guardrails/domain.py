@@ -7,6 +7,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Protocol
 
+from sre_platform.kernel.errors import SreError
 from sre_platform.playbook.schema import Call
 
 
@@ -28,6 +29,15 @@ class Judgement:
 
     def as_json(self) -> dict[str, str]:
         return {"guard": self.guard, "answer": self.answer.value, "reason": self.reason}
+
+
+class Denied(SreError):
+    """The guards deny it now: nothing was done. ``verdict`` is the judgement that counts."""
+
+    def __init__(self, judgements: Sequence[Judgement], verdict: Judgement) -> None:
+        super().__init__(verdict.reason)
+        self.judgements = judgements
+        self.verdict = verdict
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,9 @@ class Policy:
         ]
         return ", ".join(wrong)
 
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}"
+
     def covers(self, request: "Request") -> bool:
         """Whether this policy speaks about the request."""
         return not self.mismatch(request)
@@ -84,6 +97,11 @@ class Reach:
     total: int
     ready: int
     takes: int
+
+    @property
+    def possible(self) -> bool:
+        """Whether there can be such figures."""
+        return 0 <= self.takes <= self.ready <= self.total
 
     def as_json(self) -> dict[str, int]:
         return {"total": self.total, "ready": self.ready, "takes": self.takes}
@@ -179,6 +197,11 @@ class Facts:
     def policy(self, request: Request) -> Policy | None:
         """The first policy that covers the request; they are in order of precedence."""
         return next((policy for policy in self.policies if policy.covers(request)), None)
+
+
+def uncovered(request: Request) -> str:
+    """What every guard says that needs a policy's figures when no policy covers the request."""
+    return f"No policy covers {request.action} on {request.target} for {request.cause}."
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -11,8 +12,12 @@ from pydantic import TypeAdapter
 from pydantic import ValidationError as BadShape
 
 from sre_platform.guardrails import domain
+from sre_platform.incidents import quiet
+from sre_platform.kernel.errors import Malformed
 from sre_platform.playbook.schema import Call
 
+# Seconds. The platform keeps what was done for SRE_KEEP_DAYS days, 30 by default; of longer ago it knows nothing.
+LONGEST_COOLDOWN_S = 30 * 86400.0
 SHARE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
 _PLAN = TypeAdapter(tuple[Call, ...])
 
@@ -174,6 +179,24 @@ class FreezeWindow(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        try:
+            quiet.check_times(self)
+        except Malformed as error:
+            raise ValidationError(str(error)) from error
+        except (TypeError, ValueError, AttributeError):
+            return  # a field that is missing or of a wrong kind: that field says so itself
+
+    def open_at(self, moment: datetime) -> domain.Freeze | None:
+        """This row as a value when the window is open. One that cannot be read counts as open: unknown is deny."""
+        try:
+            quiet.check_times(self)
+            end = quiet.active(self, moment)
+            reason = f"{self.reason}, until {quiet.shown(end, moment)}" if end else ""
+        except Malformed as error:
+            reason = f"{self.reason} (when it is open cannot be told: {error})"
+        return domain.Freeze(self.name, reason, self.service, self.environment) if reason else None
+
 
 class Gate(models.Model):
     """The one row that is locked while a step is judged and written, so that no two are judged by the same past."""
@@ -197,8 +220,11 @@ class KillSwitch(models.Model):
 
 
 def set_kill_switch(on: bool, by: str, reason: str) -> None:
-    """Stop or resume all automation."""
+    """Stop or resume all automation. Once a stop has returned, nothing is begun any more."""
     KillSwitch.objects.update_or_create(pk=1, defaults={"on": on, "by": by, "reason": reason})
+    if on:  # it is in force already; whoever had asked before it was has begun, or not, once the gate was free
+        with gate():
+            pass
 
 
 def halted() -> str:
@@ -210,6 +236,17 @@ def halted() -> str:
 def policies() -> list[domain.Policy]:
     """The enabled policies in order of precedence."""
     return [row.as_value() for row in RemediationPolicy.objects.filter(enabled=True)]
+
+
+def limits() -> list[domain.Limit]:
+    """The enabled limits. One query, as ``open_freezes``."""
+    return [row.as_value() for row in ActionLimit.objects.filter(enabled=True)]
+
+
+def open_freezes(at: datetime) -> list[domain.Freeze]:
+    """The enabled freeze windows that are open at a moment (aware)."""
+    rows = FreezeWindow.objects.filter(enabled=True)
+    return [freeze for row in rows if (freeze := row.open_at(at))]
 
 
 def every_policy() -> list[domain.Policy]:

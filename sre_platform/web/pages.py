@@ -79,6 +79,7 @@ def incident_live(request: Asked, incident_id: int) -> HttpResponse:
 def _case_context(incident_id: int) -> dict[str, Any]:
     row = get_object_or_404(Incident.objects.select_related("parent"), pk=incident_id)
     case = read(row)
+    step = next(iter(case.repairs[::-1]), None)
     return {
         "case": case,
         "incident": row,
@@ -88,7 +89,8 @@ def _case_context(incident_id: int) -> dict[str, Any]:
         "stages": stages(case),
         "moments": moments(case),
         "cause": next(iter(case.findings), None),
-        "step": next(iter(case.repairs[::-1]), None),
+        "step": step,
+        "offer_undo": row.state == State.ESCALATED and step is not None and step.can_be_taken_back,
         "verdict": _verdict(case),
     }
 
@@ -132,6 +134,19 @@ def decision(request: HttpRequest, incident_id: int) -> HttpResponse:
         messages.success(request, "Approved. It goes on now." if said == "approve" else "Rejected. People have it now.")
     else:
         messages.warning(request, "It no longer waits for a decision: somebody, or the clock, was faster.")
+    return redirect("incident", incident_id)
+
+
+@login_required
+@require_POST
+def take_back(request: HttpRequest, incident_id: int) -> HttpResponse:
+    """A person wants what was done taken back, of an incident that was left to people. Staff only."""
+    _staff_only(request)
+    get_object_or_404(Incident, pk=incident_id)
+    if approvals.take_back(incident_id, request.user.get_username()):
+        messages.success(request, "It is being taken back now.")
+    else:
+        messages.warning(request, "There is nothing to take back, or another incident of this service is open.")
     return redirect("incident", incident_id)
 
 

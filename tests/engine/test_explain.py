@@ -42,7 +42,9 @@ def test_every_action_policy_and_guard_is_told_and_then_done_as_told(shop, capsy
     assert [p["why_not"] for p in first["policies"]][:3] == ["service payments is not orders", "it is not enabled", ""]
     assert [guard["guard"] for guard in first["guards"]] == [guard.name for guard in GUARDS]
     assert (
-        first["verdict"] == told["verdict"] == {"guard": "all", "answer": "allow", "reason": "all 9 guards allow it."}
+        first["verdict"]
+        == told["verdict"]
+        == {"guard": "all", "answer": "allow", "reason": f"all {len(GUARDS.names())} guards allow it."}
     )
     assert step_on(incident) is State.APPROVED
     step = incident.steps.get()
@@ -82,7 +84,8 @@ def another_incident_acts_on_it():
         (lambda: set_kill_switch(True, "ann", "deploy night"), "kill_switch"),
         (lambda: bare_incident(State.OPEN, key="storm", storm=True, last_alert_at=now()), "storm"),
         (another_incident_acts_on_it, "one_per_target"),
-        (lambda: RemediationPolicy.objects.update(enabled=False), "policy"),
+        (lambda: RemediationPolicy.objects.update(mode="suggest"), "policy"),
+        (lambda: RemediationPolicy.objects.update(enabled=False), "attempt_budget"),  # the first that needs a policy
         (lambda: RemediationPolicy.objects.update(max_actions=0), "attempt_budget"),
     ],
 )
@@ -248,7 +251,7 @@ def test_people_read_it_in_eighty_columns(shop, capsys):
     [
         (("999",), r"There is no incident 999; the newest are: \d+"),
         (("--service", "pay", *RESTART[2:]), "knows no service 'pay'; known are: payments"),
-        ((*RESTART[:5], "reboot"), "no action 'reboot'; known are: restart_service, rollback_release"),
+        ((*RESTART[:5], "reboot"), "no action 'reboot'; known are: .*restart_service, rollback_release"),
         (("--service", "payments"), "all of --service, --cause and --action"),
         ((), "Name an incident"),
         (("1", *RESTART), "Name an incident"),

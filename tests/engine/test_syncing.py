@@ -57,7 +57,7 @@ def test_a_playbook_without_problems_has_none():
     [
         ("[process_down]", "[process_up]", "There is no rule 'process_up'; known are: bad_release, "),
         ("- process\n", "- processes\n", "There is no collector 'processes'; known are: "),
-        ("restart_service:", "restart:", "There is no action 'restart'; known are: restart_service, "),
+        ("restart_service:", "restart:", "There is no action 'restart'; known are: "),
         ("{tries: 2}", "{attempts: 2}", "health: attempts: extra inputs are not permitted"),
         ("{tries: 2}", "{tries: many}", "health: tries: "),
     ],

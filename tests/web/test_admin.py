@@ -154,6 +154,12 @@ def test_policies_services_and_rules_are_edited(web):
         "mode": "auto",
         "cooldown_s": 1,
         "max_actions": 2,
+        "tier": "*",
+        "environment": "*",
+        "plan": "[]",
+        "min_healthy_share": 0.5,
+        "max_blast_share": 0.5,
+        "min_budget_left": 0,
     }
     web.post(url(RemediationPolicy, "add"), policy)
     assert RemediationPolicy.objects.get().mode == "auto"

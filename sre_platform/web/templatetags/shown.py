@@ -1,5 +1,6 @@
 """How values are shown: durations, numbers, moments, places in code."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -182,6 +183,12 @@ def undo_sentence(step: Any) -> str:
     if step.undo is None:
         return f"Cannot be taken back: {step.irreversible or 'no undo is known'}."
     return call_sentence(step.undo, step.action)
+
+
+@register.filter
+def as_json(value: Any) -> str:
+    """A value as it goes over the wire."""
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 @register.filter
