@@ -141,7 +141,7 @@ def decision(request: HttpRequest, incident_id: int) -> HttpResponse:
 @require_POST
 def take_back(request: HttpRequest, incident_id: int) -> HttpResponse:
     """A person wants what was done taken back, of an incident that was left to people. Staff only."""
-    _staff_only(request)
+    staff_only(request)
     get_object_or_404(Incident, pk=incident_id)
     if approvals.take_back(incident_id, request.user.get_username()):
         messages.success(request, "It is being taken back now.")
