@@ -8,6 +8,7 @@ from sre_platform.clients.envoy import Envoy
 from sre_platform.clients.nginx import Nginx
 from sre_platform.clients.traffic import WHOLE, Weights
 from sre_platform.kernel.errors import Malformed, Rejected
+from sre_platform.remediation.domain import Effect
 
 
 class Route(Protocol):
@@ -15,13 +16,15 @@ class Route(Protocol):
 
     def read(self) -> Weights: ...
     def set(self, weights: Weights) -> None: ...
-    def where(self) -> str: ...
+    def effects(self, weights: Weights) -> list[Effect]: ...
 
 
 class EnvoyWeights:
     """Weights as runtime keys of Envoy: one for each cluster, so that no snapshot holds half of a change."""
 
     def __init__(self, handle: EnvoyRoute) -> None:
+        if not handle.admin_url:
+            raise Rejected("The catalog names no admin port of an Envoy here, so there is no router.")
         self._handle, self._envoy = handle, Envoy(handle.admin_url)
 
     def read(self) -> Weights:
@@ -32,6 +35,13 @@ class EnvoyWeights:
 
     def set(self, weights: Weights) -> None:
         """Bring Envoy to ``weights``; the same again changes nothing. Raises Rejected for a label without a route."""
+        self._envoy.set_runtime(self._values(weights))
+
+    def effects(self, weights: Weights) -> list[Effect]:
+        """The one call that ``set`` makes."""
+        return [Effect("POST", f"{self._handle.admin_url.rstrip('/')}/runtime_modify", self._values(weights))]
+
+    def _values(self, weights: Weights) -> dict[str, int]:
         values = {
             self._key(self._handle.baseline): WHOLE - weights.canary,
             self._key(self._handle.canary): weights.canary,
@@ -41,10 +51,7 @@ class EnvoyWeights:
                 raise Rejected("The catalog names no runtime key of Envoy for that label.")
             if key:
                 values[key] = WHOLE * label
-        self._envoy.set_runtime(values)
-
-    def where(self) -> str:
-        return f"{self._handle.admin_url}/runtime_modify ({self._handle.runtime_prefix})"
+        return values
 
     def _labels(self) -> tuple[str, str]:
         return self._handle.header_key, self._handle.region_key
@@ -80,8 +87,10 @@ class NginxWeights:
         else:
             self._nginx.set_weight(weights.canary)
 
-    def where(self) -> str:
-        return self._handle.include
+    def effects(self, weights: Weights) -> list[Effect]:
+        """The file that ``set`` writes, and the signal that makes nginx load it."""
+        written = Effect("write", self._handle.include, self._nginx.text(weights.canary))
+        return [written, Effect("signal HUP", self._handle.pid_file)]
 
 
 def _percent(text: str) -> int:

@@ -47,15 +47,9 @@ def test_what_it_shows_beforehand_is_what_arrives_at_the_proxy(proxy):
     prepared = prepare(proxy)
     [effect] = prepared.effects
     assert apply(proxy, prepared.aim) == "100 % of the traffic of payments go to the baseline"
-    assert (effect.verb, effect.body) == ("weigh", prepared.aim)
-    assert proxy.effects == [
-        {
-            "routing.shop.stable": "100",
-            "routing.shop.canary": "0",
-            "routing.shop.header": "0",
-            "routing.shop.region": "0",
-        }
-    ]
+    assert (effect.verb, effect.to) == ("POST", f"{proxy.url}/runtime_modify")
+    assert [{key: int(value) for key, value in call.items()} for call in proxy.effects] == [effect.body]
+    assert (effect.body["routing.shop.stable"], effect.body["routing.shop.canary"]) == (100, 0)
 
 
 def test_it_is_done_once_and_looks(proxy):
@@ -94,6 +88,8 @@ def test_shares_are_percentages(share):
 def test_without_a_proxy_it_cannot_be_done():
     with pytest.raises(Rejected, match="names no proxy"):
         SHIFT.prepare(Target("payments"), SHIFT.Params(), WORLD)
+    with envoy() as fake, pytest.raises(Rejected, match="there is no router"):
+        SHIFT.prepare(target(fake, admin_url=""), SHIFT.Params(), WORLD)
 
 
 def test_a_proxy_that_is_away_or_speaks_nonsense_is_said(proxy):

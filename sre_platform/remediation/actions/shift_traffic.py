@@ -4,9 +4,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from sre_platform.catalog.domain import Target
+from sre_platform.catalog.routes import EnvoyRoute, NginxRoute
 from sre_platform.clients.traffic import WHOLE, Weights
 from sre_platform.kernel.errors import Rejected
-from sre_platform.remediation.domain import Delta, Effect, Prepared, Seen, Traits, World
+from sre_platform.remediation.domain import Delta, Prepared, Seen, Traits, World
 from sre_platform.remediation.traffic import route
 
 
@@ -15,6 +16,7 @@ class ShiftTraffic:
 
     name = "shift_traffic"
     traits = Traits()
+    handles = (EnvoyRoute, NginxRoute)
 
     class Params(BaseModel):
         """``baseline``: its percentage of all traffic. ``header``, ``region``: labelled requests get the canary."""
@@ -33,7 +35,7 @@ class ShiftTraffic:
             says=f"Give {params.baseline} % of the traffic of {target.service} to its baseline",
             aim=after.as_json(),
             undo={"baseline": WHOLE - before.canary, "header": before.header, "region": before.region},
-            effects=[Effect("weigh", way.where(), after.as_json())],
+            effects=way.effects(after),
             diff=[Delta("traffic", before.as_json(), after.as_json())],
         )
 
