@@ -109,7 +109,8 @@ class Stack:
         lab = {
             "SRE_LAB_DIR": str(self.data / "lab"),
             "SRE_LAB_FAULTS": ",".join(f"{name}={self.url(name + '_FAULTS')}" for name in COPIES),
-            **{f"SRE_LAB_{part}_URL": self.url(part) for part in ("USERS", "ENVOY_ADMIN", *parts_of_lab)},
+            **{f"SRE_LAB_{part}_URL": self.url(part) for part in ("USERS", *parts_of_lab)},
+            "SRE_LAB_ENVOY_ADMIN_URL": self.url("ENVOY_ADMIN") if envoy.executable() else "",
             **{f"SRE_LAB_{part}_ADMIN_URL": self.url(part + "_ADMIN") for part in parts_of_lab},
         }
         password = self.secrets["SRE_SUPERVISOR_PASSWORD"]
