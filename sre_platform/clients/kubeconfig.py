@@ -26,6 +26,9 @@ MAX_BYTES = 1024 * 1024  # of a kubeconfig: certificates of a handful of cluster
 PLUGIN_S = 20.0  # for a credential plugin; the cloud vendors' ones answer within 1-3 s when not cached
 PLUGIN_BYTES = 256 * 1024
 LOOPBACK = ("127.0.0.1", "localhost", "::1")  # the only peers that are spoken to without TLS, as by `kubectl proxy`
+OF_CLUSTER = ("server", "certificate-authority", "certificate-authority-data", "tls-server-name")
+OF_USER = ("token", "tokenFile", "client-certificate", "client-certificate-data", "client-key", "client-key-data",
+           "username", "password")  # fmt: skip
 MISSING = "The Kubernetes client is not installed here, so nothing on Kubernetes can be done."
 ADVICE = "Install requirements-kubernetes.txt."
 
@@ -103,20 +106,37 @@ def _chosen(found: Mapping[str, Any], access: Access, path: Path) -> dict[str, A
     context = _named(found, "contexts", "context", name, path)
     cluster = _named(found, "clusters", "cluster", str(context.get("cluster") or ""), path)
     user = _named(found, "users", "user", str(context.get("user") or ""), path)
-    if cluster.get("insecure-skip-tls-verify"):
-        raise Rejected(f"The kubeconfig {path} wants the server's certificate unverified, which is refused.")
-    if cluster.get("proxy-url"):
-        raise Rejected(f"The kubeconfig {path} names a proxy-url, which is not supported.")
-    if user.get("auth-provider"):
-        raise Rejected(f"The kubeconfig {path} uses an auth-provider, which Kubernetes has removed in 1.26.")
-    if user.get("exec"):
+    _refuse(cluster, user, path)
+    if "exec" in user:
         user = _by_plugin(user["exec"], access, path)
+    cluster, user = _texts(cluster, OF_CLUSTER, path), _texts(user, OF_USER, path)
+    if "server" not in cluster:
+        raise Malformed(f"The kubeconfig {path} names no server.")
     return {
         "current-context": "chosen",
         "contexts": [{"name": "chosen", "context": {"cluster": "chosen", "user": "chosen"}}],
         "clusters": [{"name": "chosen", "cluster": cluster}],
         "users": [{"name": "chosen", "user": user}],
     }
+
+
+def _refuse(cluster: Mapping[str, Any], user: Mapping[str, Any], path: Path) -> None:
+    if cluster.get("insecure-skip-tls-verify"):
+        raise Rejected(f"The kubeconfig {path} wants the server's certificate unverified, which is refused.")
+    if cluster.get("proxy-url"):
+        raise Rejected(f"The kubeconfig {path} names a proxy-url, which is not supported.")
+    if "auth-provider" in user:
+        raise Rejected(f"The kubeconfig {path} uses an auth-provider, which Kubernetes has removed in 1.26.")
+    if any(key == "as" or key.startswith("as-") for key in map(str, user)):
+        raise Rejected(f"The kubeconfig {path} impersonates somebody, which the official client does not do.")
+
+
+def _texts(found: Mapping[str, Any], known: tuple[str, ...], path: Path) -> dict[str, Any]:
+    """Nothing but the known fields, which all are texts. The official client takes them as they are."""
+    kept = {key: found[key] for key in known if found.get(key) not in (None, "")}
+    if wrong := [key for key, value in kept.items() if not isinstance(value, str) or "\0" in value]:
+        raise Malformed(f"The kubeconfig {path} has a {wrong[0]} that is not a text.")
+    return kept
 
 
 def _named(found: Mapping[str, Any], many: str, one: str, name: str, path: Path) -> dict[str, Any]:
@@ -172,10 +192,12 @@ def _asked(plugin: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _check_server(host: str) -> None:
-    parts = urlsplit(host)
+    try:
+        parts = urlsplit(host)
+        name = parts.hostname or ""
+    except ValueError as error:
+        raise Malformed("The kubeconfig's server is not a URL.") from error
     if parts.username or parts.password:
         raise Rejected("The kubeconfig's server must not carry a user or password.")
-    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
-        raise Rejected(
-            f"The Kubernetes server {parts.scheme}://{parts.hostname} is not https, so no token is sent to it."
-        )
+    if parts.scheme != "https" and name not in LOOPBACK:
+        raise Rejected(f"The Kubernetes server {name} is not spoken to by https, so no token is sent to it.")
