@@ -163,9 +163,7 @@ class FakeKubernetes:
         return deepcopy(self.objects[path])
 
     def _get(self, path: str, query: dict[str, str]) -> Any:
-        if path in self.objects:
-            return self._found(path)
-        if path.rpartition("/")[2].endswith("s"):
+        if re.fullmatch(r".*/namespaces/[^/]+/[a-z]+|/api/v1/nodes", path):
             chosen = [item for item in self.under(path).values() if selected(item, query.get("labelSelector", ""))]
             limit = int(query.get("limit", "0")) or len(chosen)
             more = {"continue": "more"} if len(chosen) > limit else {}

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sre_platform.clients.supervisor import Supervisor
+from sre_platform.kernel.errors import Rejected
 from sre_platform.remediation import steps
 from sre_platform.remediation.domain import World
 from tests.fakes.kubernetes import Shop
@@ -34,6 +37,22 @@ def apply(name: str, shop: Shop, aim: Any, confirm: Callable[[], None] = nothing
 
 def look(name: str, shop: Shop, aim: Any) -> Any:
     return action(name).look(shop.target(), aim, WORLD)
+
+
+def refused(name: str, shop: Shop, why: str, **params: Any) -> bool:
+    """Whether nothing was written, after the action refused, which it must, and said why."""
+    with pytest.raises(Rejected, match=why):
+        prepare(name, shop, **params)
+    return shop.fake.writes == []
+
+
+def spec(shop: Shop, **values: Any) -> None:
+    """The workload's spec is another one."""
+    shop.fake.change(shop.path, lambda found: found["spec"].update(values))
+
+
+def status(shop: Shop, **values: Any) -> None:
+    shop.fake.change(shop.path, lambda found: found["status"].update(values))
 
 
 def written(shop: Shop, name: str, **params: Any) -> Any:
