@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 from sre_platform.clients import http
 from sre_platform.clients.kubeconfig import Access, configuration
+from sre_platform.clients.kubernetes_shapes import checked
 from sre_platform.kernel.errors import Malformed, Rejected, TooLarge, Unavailable
 from sre_platform.kernel.redaction import redact_text
 from sre_platform.kernel.storable import storable_text
@@ -58,18 +59,19 @@ class Cluster:
 
     def get(self, path: str) -> dict[str, Any]:
         """One object. Raises Missing, Refused, Unavailable, TooLarge, Malformed; so do the others."""
-        return self._call("GET", path)
+        return checked(self._call("GET", path), path)
 
     def items(self, path: str, selector: str = "") -> list[dict[str, Any]]:
         """All objects of a list. Raises TooLarge, too, when there are more than ``MAX_ITEMS``."""
         query = {"limit": str(MAX_ITEMS)} | ({"labelSelector": selector} if selector else {})
         found = self._call("GET", path, query=query)
-        if (found.get("metadata") or {}).get("continue"):
+        metadata = found.get("metadata")
+        if isinstance(metadata, dict) and metadata.get("continue"):
             raise TooLarge(f"Kubernetes has more than {MAX_ITEMS} objects at {path}.")
         listed = found.get("items")
         if listed is not None and not isinstance(listed, list):
             raise Malformed(f"Kubernetes answered GET {path} with something that is not a list.")
-        return [item for item in listed or () if isinstance(item, dict)]
+        return [checked(item, path) for item in listed or ()]
 
     def send(self, write: Write) -> dict[str, Any]:
         """Make a change, once: a lost answer raises Unavailable and is not tried again."""

@@ -74,7 +74,7 @@ class Application:
         """What was deployed, oldest first. Raises Malformed."""
         try:
             found = [_deployed(item) for item in part(self.found, "status").get("history") or ()]
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError) as error:
             raise Malformed(f"Argo CD showed a history of {self} that cannot be read.") from error
         return sorted(found, key=lambda entry: entry.id)
 
@@ -102,7 +102,11 @@ class Application:
     def syncing_to(self) -> tuple[str, ...]:
         """The revisions of the operation that waits, or of the last one."""
         waiting = part(self.found, "operation", "sync")
-        return _revisions(waiting or part(self.found, "status", "operationState", "operation", "sync"))
+        found = waiting or part(self.found, "status", "operationState", "operation", "sync")
+        try:
+            return _revisions(found)
+        except TypeError as error:
+            raise Malformed(f"Argo CD showed an operation of {self} that cannot be read.") from error
 
     def roll_back(self, body: Mapping[str, Any]) -> None:
         """Ask for a rollback, once. Raises SreError."""
