@@ -24,6 +24,7 @@ func main() {
 	registry := new(metrics.Registry)
 	client := redis.New(registry, *redisAddr)
 	poolSize := admin.NewSetting("redis_pool_size", "connections", 1, 256, redis.PoolSize, client.Resize)
+	redisTimeout := admin.NewSetting("redis_timeout_ms", "ms", 10, 2000, redis.Timeout.Milliseconds(), client.GiveUpAfter)
 	desk := &desk{
 		book:    newBook(),
 		cashier: newCashier(registry, *payments),
@@ -37,7 +38,7 @@ func main() {
 		State:   &desk.book.mu,
 		Check:   desk.book.check,
 		Metrics: registry,
-		Admin:   append(desk.cashier.points(), poolSize),
+		Admin:   append(desk.cashier.points(), poolSize, redisTimeout),
 		Faults:  []faults.Kind{desk.archive.fault()},
 	}, at))
 }
