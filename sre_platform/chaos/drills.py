@@ -21,6 +21,7 @@ from sre_platform.chaos.lab import from_environment
 from sre_platform.chaos.models import Drill
 from sre_platform.chaos.scoring import Happened, Report, score
 from sre_platform.diagnosis.models import FindingRow
+from sre_platform.incidents import record
 from sre_platform.incidents.models import Incident, TimelineEntry
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import SreError, Unavailable
@@ -51,6 +52,7 @@ def run(name: str, show: Show) -> Report:
     _, expect = experiment.load(path)
     _refuse_without_a_stack()
     with _alone():
+        record.end_watch()  # what comes now is our doing, and no relapse of what was repaired before
         drill = Drill.objects.create(experiment=name, started_at=now())
         journal = _follow(drill, path, expect.timeout_s, show)
     ran = journal.get("status") == "completed" and not journal.get("deviated")
@@ -172,7 +174,7 @@ def _happened(drill: Drill) -> list[Happened]:
 
 def _one(incident: Incident) -> Happened:
     best = FindingRow.objects.filter(incident=incident).first()
-    steps = incident.steps.filter(undoes=None, applying_at__isnull=False)
+    steps = incident.steps.repairs().filter(applying_at__isnull=False)
     tickets = Ticket.objects.filter(incident=incident)
     return Happened(
         incident_id=incident.pk,

@@ -87,7 +87,7 @@ def request(
     with _bounded(method, url, deadline_s) as deadline:
         response = _exchange(method, url, json, data, headers, auth, deadline.capped(timeout), max_bytes)
     if raise_for_status:
-        _check_status(response, method)
+        check_status(response, method)
     return response
 
 
@@ -190,7 +190,8 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _check_status(response: Response, method: str) -> None:
+def check_status(response: Response, method: str) -> None:
+    """Raises Unavailable (5xx, 429) or Rejected (other statuses from 300 on), with the beginning of the answer."""
     if response.status < 300:
         return
     message = f"{method} {response.url} answered {response.status}: {storable_text(response.text[:200])}"

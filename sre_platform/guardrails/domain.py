@@ -1,12 +1,13 @@
 """May we touch this now? Guards answer Allow, Ask or Deny, each with its reason; deny wins. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Protocol
+from typing import Any, Protocol
 
+from sre_platform.kernel.errors import SreError
 from sre_platform.playbook.schema import Call
 
 
@@ -28,6 +29,15 @@ class Judgement:
 
     def as_json(self) -> dict[str, str]:
         return {"guard": self.guard, "answer": self.answer.value, "reason": self.reason}
+
+
+class Denied(SreError):
+    """The guards deny it now: nothing was done. ``verdict`` is the judgement that counts."""
+
+    def __init__(self, judgements: Sequence[Judgement], verdict: Judgement) -> None:
+        super().__init__(verdict.reason)
+        self.judgements = judgements
+        self.verdict = verdict
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,9 @@ class Policy:
         ]
         return ", ".join(wrong)
 
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}"
+
     def covers(self, request: "Request") -> bool:
         """Whether this policy speaks about the request."""
         return not self.mismatch(request)
@@ -84,6 +97,11 @@ class Reach:
     total: int
     ready: int
     takes: int
+
+    @property
+    def possible(self) -> bool:
+        """Whether there can be such figures."""
+        return 0 <= self.takes <= self.ready <= self.total
 
     def as_json(self) -> dict[str, int]:
         return {"total": self.total, "ready": self.ready, "takes": self.takes}
@@ -181,6 +199,19 @@ class Facts:
         return next((policy for policy in self.policies if policy.covers(request)), None)
 
 
+def planned(policies: Iterable[Policy], request: Request) -> Policy | None:
+    """The first policy with a plan that covers the request whatever it does: its plan replaces the playbook's ladder.
+
+    Each action of the plan is then judged like any other: by the first policy that covers it.
+    """
+    return next((policy for policy in policies if policy.plan and replace(policy, action="*").covers(request)), None)
+
+
+def uncovered(request: Request) -> str:
+    """What every guard says that needs a policy's figures when no policy covers the request."""
+    return f"No policy covers {request.action} on {request.target} for {request.cause}."
+
+
 @dataclass(frozen=True)
 class Considered:
     """A policy held against a request: why it does not cover it (empty: it does), and whether it is the first to."""
@@ -189,7 +220,7 @@ class Considered:
     mismatch: str
     counts: bool
 
-    def as_json(self) -> dict[str, str | bool | int]:
+    def as_json(self) -> dict[str, Any]:
         policy = self.policy
         return {
             "policy": policy.name,
@@ -200,6 +231,7 @@ class Considered:
             "environment": policy.environment,
             "action": policy.action,
             "version": policy.version,
+            "plan": [call.name for call in policy.plan],
             "covers": not self.mismatch,
             "counts": self.counts,
             "why_not": self.mismatch,

@@ -84,11 +84,13 @@ class Traits:
     """What guards want to know about an action whatever it is done to.
 
     ``restarts``: it replaces the service's processes, which is no help while what it depends on is in trouble.
-    ``destroys`` names the evidence that is gone afterwards (empty: none), which has to be captured first.
+    ``destroys`` names the evidence that is gone afterwards (empty: none), which has to be captured first; ``captures``
+    is true of an action that does that.
     """
 
     restarts: bool = False
     destroys: str = ""
+    captures: bool = False
 
 
 class Seen(StrEnum):

@@ -5,6 +5,14 @@ from django.db import models
 from sre_platform.incidents.models import Incident
 
 
+class StepQuerySet(models.QuerySet["Step"]):
+    """Steps, asked for by what they are."""
+
+    def repairs(self) -> "StepQuerySet":
+        """Neither an undo, nor what only comes before a repair."""
+        return self.filter(undoes=None, leads_to=None)
+
+
 class Step(models.Model):
     """One action for one incident. The states that hold the target admit one row per target, in the database itself."""
 
@@ -43,6 +51,8 @@ class Step(models.Model):
     fence = models.PositiveBigIntegerField(default=0, help_text="The lease under which it is being applied.")
     result = models.TextField(blank=True)
 
+    objects = StepQuerySet.as_manager()
+
     class Meta:
         ordering = ["pk"]
         constraints = [
@@ -60,3 +70,8 @@ class Step(models.Model):
     def needs_undo(self) -> bool:
         """Whether it was begun, however far it came, and has not been taken back."""
         return self.applying_at is not None and self.state != self.State.UNDONE
+
+    @property
+    def can_be_taken_back(self) -> bool:
+        """Whether a person may ask for its undo."""
+        return self.undo is not None and self.needs_undo and self.state != self.State.UNDOING
