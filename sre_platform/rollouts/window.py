@@ -2,7 +2,10 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from math import ceil, exp, log
+from functools import cached_property
+from itertools import chain
+from math import ceil, exp, fsum, log
+from operator import itemgetter
 
 from sre_platform.rollouts.domain import Request
 from sre_platform.rollouts.strata import Block
@@ -14,6 +17,9 @@ SPARSE_RPS = 1.0  # of the rarer version; at less, blocks of a second hold too o
 LEVEL_SPAN = 100.0
 
 Scored = tuple[float, int, bool]  # latency over the level of its block, number of the block, is of the canary
+Pair = tuple[Sequence[Request], Sequence[Request]]  # what baseline and canary served in one block
+
+_TIME = _FIRST = itemgetter(0)
 
 
 class Window:
@@ -22,25 +28,25 @@ class Window:
     def __init__(self, baseline: Sequence[Request], canary: Sequence[Request], since: float) -> None:
         self.baseline, self.canary = baseline, canary
         elapsed = max(canary[-1].time - since, BLOCK_S)
-        self._since = since
-        self._block_s = BLOCK_S if min(len(canary), len(baseline)) / elapsed >= SPARSE_RPS else SPARSE_BLOCK_S
-        self._sorted = tuple(sorted(request[2] for request in requests) for requests in (baseline, canary))
-        placed = [*self._placed(baseline, False), *self._placed(canary, True)]
-        self._counts = _counts(placed)
-        self._rows = _aligned(placed, self._sorted[0][len(baseline) // 2])
+        block_s = BLOCK_S if min(len(canary), len(baseline)) / elapsed >= SPARSE_RPS else SPARSE_BLOCK_S
+        older, newer = (_cut(requests, since, block_s) for requests in (baseline, canary))
+        self._pairs: dict[int, Pair] = {n: (older.get(n, ()), newer.get(n, ())) for n in sorted({*older, *newer})}
+        self._sorted = tuple(sorted([request[2] for request in requests]) for requests in (baseline, canary))
 
-    def _placed(self, requests: Sequence[Request], of_canary: bool) -> Iterator[Scored]:
-        since, block_s = self._since, self._block_s
-        return ((request[2], int((request[0] - since) // block_s), of_canary) for request in requests)
+    @cached_property
+    def _rows(self) -> list[Scored]:
+        median = self._sorted[0][len(self.baseline) // 2]
+        return sorted(chain.from_iterable(_aligned(n, pair, median) for n, pair in self._pairs.items()), key=_FIRST)
 
     def errors(self) -> list[Block]:
         """The blocks with a score of one for each 5xx."""
         blocks = self._blocks()
-        for requests, of_canary in ((self.baseline, False), (self.canary, True)):
-            for request in requests:
-                if request.status >= 500:
-                    _add(blocks[int((request.time - self._since) // self._block_s)], 1.0, of_canary)
-        return _in_order(blocks)
+        for number, pair in self._pairs.items():
+            block = blocks[number]
+            older, newer = (float(sum(request[1] >= 500 for request in requests)) for requests in pair)
+            block.canary_sum = newer
+            block.total_sum = block.squares = block.cubes = older + newer
+        return list(blocks.values())
 
     def tail(self, top: float, slowed: float = 1.0) -> list[Block]:
         """The blocks with Savage scores of the slowest ``top`` of all, the canary's latencies divided by ``slowed``.
@@ -52,12 +58,13 @@ class Window:
         """
         rows = self._rows
         if slowed != 1.0:
-            rows = sorted((ms / slowed if of_canary else ms, block, of_canary) for ms, block, of_canary in rows)
+            rows = [(ms / slowed, block, True) if of_canary else (ms, block, False) for ms, block, of_canary in rows]
+            rows.sort(key=_FIRST)
         blocks = self._blocks()
         for score, tied in _savage(rows, top):
             for _, block, of_canary in tied:
                 _add(blocks[block], score, of_canary)
-        return _in_order(blocks)
+        return list(blocks.values())
 
     def p99(self) -> tuple[float, float]:
         """The nearest-rank P99 of baseline and canary, in ms."""
@@ -65,29 +72,28 @@ class Window:
         return older, newer
 
     def _blocks(self) -> dict[int, Block]:
-        return {number: Block(canary, baseline) for number, (baseline, canary) in self._counts.items()}
+        return {number: Block(len(newer), len(older)) for number, (older, newer) in self._pairs.items()}
 
 
-def _counts(placed: Sequence[Scored]) -> dict[int, list[int]]:
-    """Requests of baseline and canary by block."""
-    counts: dict[int, list[int]] = {}
-    for _, number, of_canary in placed:
-        counts.setdefault(number, [0, 0])[of_canary] += 1
-    return counts
+def _cut(requests: Sequence[Request], since: float, block_s: float) -> dict[int, Sequence[Request]]:
+    """The requests of each block that has any."""
+    found: dict[int, Sequence[Request]] = {}
+    start = 0
+    while start < len(requests):
+        number = int((requests[start].time - since) // block_s)
+        end = max(start + 1, bisect_left(requests, since + (number + 1) * block_s, start, key=_TIME))
+        found[number] = [*found.get(number, ()), *requests[start:end]]
+        start = end
+    return found
 
 
-def _aligned(placed: Sequence[Scored], median: float) -> list[Scored]:
-    """In order, over the geometric mean of their block: that is of both versions, so a healthy canary gains nothing."""
+def _aligned(number: int, pair: Pair, median: float) -> Iterator[Scored]:
+    """Over the geometric mean of the block: that is of both versions, so a healthy canary gains nothing by it."""
+    latencies = [request[2] for requests in pair for request in requests]
     least, most = median / LEVEL_SPAN, median * LEVEL_SPAN
-    if not least:
-        return sorted(placed)
-    sums: dict[int, float] = {}
-    counts: dict[int, int] = {}
-    for ms, number, _ in placed:
-        sums[number] = sums.get(number, 0.0) + log(min(max(ms, least), most))
-        counts[number] = counts.get(number, 0) + 1
-    levels = {number: exp(total / counts[number]) for number, total in sums.items()}
-    return sorted((ms / levels[number], number, of_canary) for ms, number, of_canary in placed)
+    level = exp(fsum(log(min(max(ms, least), most)) for ms in latencies) / len(latencies)) if least else 1.0
+    older = len(pair[0])
+    return ((ms / level, number, n >= older) for n, ms in enumerate(latencies))
 
 
 def _add(block: Block, score: float, of_canary: bool) -> None:
@@ -98,16 +104,12 @@ def _add(block: Block, score: float, of_canary: bool) -> None:
         block.canary_sum += score
 
 
-def _in_order(blocks: dict[int, Block]) -> list[Block]:
-    return [blocks[number] for number in sorted(blocks)]
-
-
 def _savage(rows: Sequence[Scored], top: float) -> Iterator[tuple[float, Sequence[Scored]]]:
     """Scores from the ``top`` share of the sorted rows upward; equal latencies share the score of their middle."""
     total = len(rows)
     start = total - int(total * top)
     if 0 < start < total and rows[start - 1][0] == rows[start][0]:  # all that time out do so after the same time
-        start = bisect_left(rows, rows[start][0], key=lambda row: row[0])
+        start = bisect_left(rows, rows[start][0], key=_FIRST)
     first = total - start + 1
     while start < total:
         end = start + 1
