@@ -7,17 +7,19 @@ from sre_platform.diagnosis.rca.documents import Documents
 from sre_platform.diagnosis.rca.tuning import MIB
 from sre_platform.diagnosis.rca.values import finite
 
-FULL_SHARE = 0.8  # of the volume; where the alerts of node_exporter's mixin for filling file systems begin, in all but size
+FULL_SHARE = (
+    0.8  # of the volume; where the alerts of node_exporter's mixin for filling file systems begin, in all but size
+)
 GROWING, STANDING = 0.9, 0.8  # how sure: two looks that agree, or one that only says how full it is
 STANDS_BELOW = 1024.0  # bytes a second: 84 MiB a day, which is what an idle service writes anyway
 LONGEST_TOLD_S = 7 * 86400.0  # a volume that is full in more than a week is not called filling
 
 
 class DiskFilling:
-    """The volume of a service's logs is nearly full: how full, how fast it fills, when nothing fits any more, and where.
+    """The volume of a service's logs is nearly full: how full, how fast it fills, when nothing more fits, and where.
 
     Reads ``log_folder`` (the folder, its growth, the disk it lies on) and, where the service tells of a volume of its
-    own, ``go_runtime``: ``log_volume_used_bytes`` and ``log_volume_size_bytes`` on its page of metrics, which count more.
+    own, ``go_runtime``: ``log_volume_used_bytes`` and ``log_volume_size_bytes`` on its page. Those count more.
     """
 
     name = "disk_filling"
