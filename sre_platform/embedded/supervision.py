@@ -7,16 +7,19 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Program:
-    """A program to supervise. ``priority`` is the starting order; ``restart`` is supervisord's autorestart."""
+    """A program to supervise. ``priority`` is the starting order; ``restart`` is supervisord's autorestart.
+
+    One without ``autostart`` is only there to be started by somebody later.
+    """
 
     name: str
     command: Sequence[str]
     priority: int
     environment: Mapping[str, str] = field(default_factory=dict)
     restart: str = "true"
+    autostart: bool = True
     start_s: int = 1
     stop_s: int = 10
-    autostart: bool = True
 
 
 def configuration(programs: Sequence[Program], run: Path, log: Path, cwd: Path, port: int, password: str) -> str:
