@@ -51,10 +51,19 @@ def run(
     coreutils' timeout (where there is one) ends it a second later also when this process is no more to do that.
     Raises Unavailable when it cannot be started or does not end in time.
     """
-    clean = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **(env or {})}
+    process = _started([*(_warden(deadline_s) if even_if_killed else []), *argv], env or {}, argv[0])
+    with process:
+        try:
+            return _read(process, argv[0], monotonic() + deadline_s, max_bytes)
+        finally:
+            _end(process)
+
+
+def _started(argv: Sequence[str], env: Mapping[str, str], name: str) -> subprocess.Popen[bytes]:
+    clean = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **env}
     try:
-        process = subprocess.Popen(  # noqa: S603 argv is the caller's, and no shell reads it
-            [*(_warden(deadline_s) if even_if_killed else []), *argv],
+        return subprocess.Popen(  # noqa: S603 argv is the caller's, and no shell reads it
+            list(argv),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -62,12 +71,7 @@ def run(
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        raise Unavailable(f"{argv[0]} cannot be run: {error}.") from error
-    with process:
-        try:
-            return _read(process, argv[0], monotonic() + deadline_s, max_bytes)
-        finally:
-            _end(process)
+        raise Unavailable(f"{name} cannot be run: {error}.") from error
 
 
 def _warden(deadline_s: float) -> list[str]:
