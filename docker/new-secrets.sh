@@ -10,7 +10,8 @@ fi
 umask 077
 random() { od -An -v -tx1 -N "$1" /dev/urandom | tr -d ' \n'; }
 {
-    for name in SRE_SECRET_KEY SRE_DATABASE_PASSWORD SRE_INTAKE_TOKEN SRE_LAB_FAULTS_TOKEN SRE_SUPERVISOR_PASSWORD; do
+    for name in SRE_SECRET_KEY SRE_DATABASE_PASSWORD SRE_INTAKE_TOKEN SRE_LAB_FAULTS_TOKEN SRE_LAB_ADMIN_TOKEN \
+        SRE_SUPERVISOR_PASSWORD; do
         echo "$name=$(random 32)"
     done
     echo "SRE_ADMIN_PASSWORD=$(random 9)"

@@ -1,7 +1,8 @@
-"""Building the lab's services, each in a good and a bad release, and laying them out as a deploy tool would."""
+"""Building the lab's services, each in good and bad releases, and laying them out as a deploy tool would."""
 
 import hashlib
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,25 +11,33 @@ from sre_platform.clients import releases
 from sre_platform.embedded import parts
 from sre_platform.kernel.errors import SreError
 
-SERVICES = ("storefront", "orders", "payments")
-RELEASES = ("v1", "v2")
+RELEASES = {  # what each is good for is in experiments/lab/README.md
+    "storefront": ("v1", "v2"),
+    "orders": ("v1", "v2", "v3"),
+    "payments": ("v1", "v2", "v3", "v4"),
+}
+SERVICES = tuple(RELEASES)
+LINKS = (*((service, "current") for service in SERVICES), ("payments", "canary"))  # what runs, as links to releases
+LOGS = {"payments": "payments/log", "payments-canary": "payments/canary-log"}  # folders of logs of requests
 BUILD_TIMEOUT_S = 600
 
 
 def build(source: Path, lab: Path, cache: Path, say: Callable[[str], None]) -> None:
-    """Build what has changed since the last time into ``lab`` and point every service to its good release."""
+    """Build what has changed since the last time into ``lab``; good releases are what runs, and logs are empty."""
     stamp, digest = lab / "built", _digest(source)
     if not stamp.exists() or stamp.read_text() != digest:
         go = parts.go()
-        for service in SERVICES:
-            for release in RELEASES:
+        for service, names in RELEASES.items():
+            for release in names:
                 say(f"building {service} {release}")
                 _go_build(go, source, cache, service, release, lab / service / "releases" / release / service)
         say("building the load generator")
         _go_build(go, source, cache, "loadgen", "v1", lab / "users" / "loadgen")
         stamp.write_text(digest)
-    for service in SERVICES:
-        releases.switch(str(lab / service / "current"), str(lab / service / "releases"), "v1")
+    for service, link in LINKS:
+        releases.switch(str(lab / service / link), str(lab / service / "releases"), "v1")
+    for folder in LOGS.values():
+        shutil.rmtree(lab / folder, ignore_errors=True)  # one that an experiment has left full fails every request
 
 
 def _go_build(go: str, source: Path, cache: Path, package: str, release: str, binary: Path) -> None:

@@ -20,7 +20,8 @@ from sre_platform.clients import http
 from sre_platform.clients.supervisor import Supervisor
 from sre_platform.detection import export
 from sre_platform.detection.domain import AlertRule
-from sre_platform.embedded import parts
+from sre_platform.embedded import envoy, parts
+from sre_platform.embedded.lab_build import LOGS
 from sre_platform.embedded.supervision import Program, configuration
 from sre_platform.kernel.envfile import env_lines, read_env_file, write_private
 from sre_platform.kernel.errors import SreError, Unavailable
@@ -28,15 +29,25 @@ from sre_platform.kernel.orphans import signalled_with_parent
 
 USUAL_PORTS = {
     "WEB": 8000, "SUPERVISOR": 9001, "BROKER": 6390, "PROMETHEUS": 9090, "ALERTMANAGER": 9093,
-    "STOREFRONT": 8081, "ORDERS": 8082, "PAYMENTS": 8083, "USERS": 8089,
-    "STOREFRONT_FAULTS": 8181, "ORDERS_FAULTS": 8182, "PAYMENTS_FAULTS": 8183,
+    "STOREFRONT": 8081, "ORDERS": 8082, "PAYMENTS": 8083, "PAYMENTS_CANARY": 8084, "USERS": 8089,
+    "STOREFRONT_FAULTS": 8181, "ORDERS_FAULTS": 8182, "PAYMENTS_FAULTS": 8183, "PAYMENTS_CANARY_FAULTS": 8184,
+    "STOREFRONT_ADMIN": 8281, "ORDERS_ADMIN": 8282, "PAYMENTS_ADMIN": 8283, "PAYMENTS_CANARY_ADMIN": 8284,
+    "PAYMENTS_ROUTE": 8085, "ENVOY_ADMIN": 9901,
 }  # fmt: skip
-SECRETS = ("SRE_SECRET_KEY", "SRE_INTAKE_TOKEN", "SRE_LAB_FAULTS_TOKEN", "SRE_SUPERVISOR_PASSWORD")
+SECRETS = (
+    "SRE_SECRET_KEY",
+    "SRE_INTAKE_TOKEN",
+    "SRE_LAB_FAULTS_TOKEN",
+    "SRE_LAB_ADMIN_TOKEN",
+    "SRE_SUPERVISOR_PASSWORD",
+)
 USERS_RATE = 40  # requests per second, enough to see a fault within seconds and to leave two cores at rest
 READY_WITHIN_S = 60.0
 STOPPED_WITHIN_S = 30.0
-SERVICES = ("STOREFRONT", "ORDERS", "PAYMENTS")
-JOBS = ("users", "storefront", "orders", "payments")
+LOG_VOLUME_MIB = 32  # budget of a folder with logs of requests; the alert DiskFilling of the lab's catalog knows it
+LOG_VOLUME = ("-log-volume", str(LOG_VOLUME_MIB))
+COPIES = ("storefront", "orders", "payments", "payments-canary")  # the processes that serve requests
+JOBS = ("users", *COPIES)
 HOME = Path(__file__).resolve().parents[2]
 Say = Callable[[str], None]
 
@@ -82,9 +93,13 @@ class Stack:
         write_private(run / "env", env_lines(self.environment()))
         write_private(run / "intake.token", self.secrets["SRE_INTAKE_TOKEN"])
 
+    def address(self, part: str) -> str:
+        """Host and port of a part, such as ``WEB``, ``ORDERS`` or ``payments-canary``."""
+        return f"127.0.0.1:{self.ports[part.upper().replace('-', '_')]}"
+
     def url(self, part: str) -> str:
-        """The address of a part, such as ``WEB`` or ``ORDERS``."""
-        return f"http://127.0.0.1:{self.ports[part]}"
+        """The address of a part as a URL."""
+        return f"http://{self.address(part)}"
 
     @property
     def supervisor(self) -> Supervisor:
@@ -92,12 +107,13 @@ class Stack:
 
     def environment(self) -> dict[str, str]:
         """The settings of this installation; also what later commands read from ``run/env``."""
+        parts_of_lab = [name.upper().replace("-", "_") for name in COPIES]
         lab = {
             "SRE_LAB_DIR": str(self.data / "lab"),
-            "SRE_LAB_FAULTS": ",".join(
-                f"{s.lower()}={self.url(s + '_FAULTS')}" for s in ("STOREFRONT", "ORDERS", "PAYMENTS")
-            ),
-            **{f"SRE_LAB_{part}_URL": self.url(part) for part in ("USERS", *SERVICES)},
+            "SRE_LAB_FAULTS": ",".join(f"{name}={self.url(name + '_FAULTS')}" for name in COPIES),
+            **{f"SRE_LAB_{part}_URL": self.url(part) for part in ("USERS", *parts_of_lab)},
+            "SRE_LAB_ENVOY_ADMIN_URL": self.url("ENVOY_ADMIN") if envoy.executable() else "",
+            **{f"SRE_LAB_{part}_ADMIN_URL": self.url(part + "_ADMIN") for part in parts_of_lab},
         }
         password = self.secrets["SRE_SUPERVISOR_PASSWORD"]
         return (
@@ -126,7 +142,7 @@ class Stack:
             start_new_session=True,
             preexec_fn=signalled_with_parent(signal.SIGTERM),  # noqa: PLW1509 nothing in it but one system call
         )
-        return Running(self, process, [program.name for program in programs])
+        return Running(self, process, programs)
 
     def programs(self, rules: Sequence[AlertRule]) -> list[Program]:
         """Everything that is to run, with its configuration written."""
@@ -154,50 +170,57 @@ class Stack:
         return [*broker, *(Program(name, command, 20) for name, command in named.items())]
 
     def _lab(self) -> list[Program]:
-        lab, secret = self.data / "lab", {"LAB_FAULTS_TOKEN": self.secrets["SRE_LAB_FAULTS_TOKEN"]}
+        lab = self.data / "lab"
         redis = self.redis_url.removeprefix("redis://").partition("/")[0]
-        upstream = {
-            "payments": [],
-            "orders": ["-payments", self.url("PAYMENTS"), "-redis", redis],
+        path = envoy.executable()
+        router = [envoy.program(path, self.data / "envoy", self.ports)] if path else []
+        flags = {
+            **{name: ["-log-file", str(lab / folder / "requests.log"), *LOG_VOLUME] for name, folder in LOGS.items()},
+            "orders": ["-payments", self.url("PAYMENTS_ROUTE" if router else "PAYMENTS"), "-redis", redis],
             "storefront": ["-orders", self.url("ORDERS")],
         }
-        services = [
-            Program(
-                name,
-                [str(lab / name / "current" / name), *self._addresses(name), *flags],
-                priority=10,
-                environment=secret,
-                restart="false",
-                stop_s=3,
-            )
-            for name, flags in upstream.items()
-        ]
         users = [str(lab / "users" / "loadgen"), "-target", self.url("STOREFRONT"), "-rate", str(USERS_RATE)]
-        return [*services, Program("users", [*users, "-listen", f"127.0.0.1:{self.ports['USERS']}"], 15, stop_s=3)]
+        return [
+            *router,
+            *(self._service(name, more) for name, more in flags.items()),
+            Program("users", [*users, "-listen", self.address("USERS")], 15, stop_s=3),
+        ]
 
-    def _addresses(self, name: str) -> list[str]:
-        part = name.upper()
-        return ["-listen", f"127.0.0.1:{self.ports[part]}", "-faults", f"127.0.0.1:{self.ports[part + '_FAULTS']}"]
+    def _service(self, name: str, flags: Sequence[str]) -> Program:
+        """A copy of a service. The canary waits until somebody starts it."""
+        service, _, canary = name.partition("-")
+        binary = self.data / "lab" / service / (canary or "current") / service
+        ports = {"-listen": name, "-faults": f"{name}_FAULTS", "-admin": f"{name}_ADMIN"}
+        addresses = [word for flag, part in ports.items() for word in (flag, self.address(part))]
+        return Program(
+            name,
+            [str(binary), *addresses, *flags],
+            priority=10,
+            environment={f"LAB_{kind}_TOKEN": self.secrets[f"SRE_LAB_{kind}_TOKEN"] for kind in ("FAULTS", "ADMIN")},
+            restart="false",
+            autostart=not canary,
+            stop_s=3,
+        )
 
     def _alerting(self, rules: Sequence[AlertRule]) -> list[Program]:
         hook = f"{self.url('WEB')}/hooks/alertmanager"
         found = parts.prometheus()
         if self.alerting == "prometheus" and found:
             return self._prometheus(*found, hook, rules)
-        targets = [word for job in JOBS for word in ("--target", f"{job}={self.url(job.upper())}/metrics")]
+        targets = [word for job in JOBS for word in ("--target", f"{job}={self.url(job)}/metrics")]
         command = [sys.executable, str(HOME / "manage.py"), "evaluator", *targets, "--webhook", hook]
         return [Program("evaluator", command, 20)]
 
     def _prometheus(self, server: str, manager: str, hook: str, rules: Sequence[AlertRule]) -> list[Program]:
         """The real Prometheus and Alertmanager, with rule files rendered from the platform's own rules."""
-        folder, at = self.data / "prometheus", {part: f"127.0.0.1:{port}" for part, port in self.ports.items()}
+        folder = self.data / "prometheus"
         (folder / "data").mkdir(parents=True, exist_ok=True)
-        targets = {job: at[job.upper()] for job in JOBS}
-        token = {"sre-platform": (at["WEB"], str(self.data / "run" / "metrics.token"))}
+        targets = {job: self.address(job) for job in JOBS}
+        token = {"sre-platform": (self.address("WEB"), str(self.data / "run" / "metrics.token"))}
         config = {
             "rules.yml": export.rule_file(rules),
             "prometheus.yml": export.prometheus_config(
-                targets, str(folder / "rules.yml"), at["ALERTMANAGER"], with_token=token
+                targets, str(folder / "rules.yml"), self.address("ALERTMANAGER"), with_token=token
             ),
             "alertmanager.yml": export.alertmanager_config(hook, str(self.data / "run" / "intake.token")),
         }
@@ -207,14 +230,14 @@ class Stack:
             f"--config.file={folder}/prometheus.yml",
             f"--storage.tsdb.path={folder}/data",
             "--storage.tsdb.retention.time=1d",
-            f"--web.listen-address={at['PROMETHEUS']}",
+            f"--web.listen-address={self.address('PROMETHEUS')}",
             "--log.level=warn",
         ]
         telling = [
             f"--config.file={folder}/alertmanager.yml",
             f"--storage.path={folder}/alertmanager",
             "--cluster.listen-address=",
-            f"--web.listen-address={at['ALERTMANAGER']}",
+            f"--web.listen-address={self.address('ALERTMANAGER')}",
             "--log.level=warn",
         ]
         return [Program("prometheus", [server, *scraping], 12), Program("alertmanager", [manager, *telling], 12)]
@@ -226,14 +249,14 @@ class Running:
 
     stack: Stack
     process: subprocess.Popen[bytes]
-    programs: Sequence[str]
+    programs: Sequence[Program]
 
     def wait_until_ready(self, workers: Callable[[], int], say: Say) -> None:
-        """Wait until every program runs, the web answers and a worker listens. Raises SreError."""
+        """Wait until all that start by themselves run, the web answers and a worker listens. Raises SreError."""
         deadline = monotonic() + READY_WITHIN_S
         checks: list[tuple[str, Callable[[], bool]]] = [
             ("the supervisor", lambda: len(self.stack.supervisor.processes()) == len(self.programs)),
-            *((name, self._runs(name)) for name in self.programs),
+            *((program.name, self._runs(program.name)) for program in self.programs if program.autostart),
             ("the web pages", lambda: http.request("GET", f"{self.stack.url('WEB')}/hooks/alertmanager").status == 200),
             ("a worker", lambda: workers() > 0),
         ]

@@ -7,13 +7,17 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Program:
-    """A program to supervise. ``priority`` is the starting order; ``restart`` is supervisord's autorestart."""
+    """A program to supervise. ``priority`` is the starting order; ``restart`` is supervisord's autorestart.
+
+    One without ``autostart`` is only there to be started by somebody later.
+    """
 
     name: str
     command: Sequence[str]
     priority: int
     environment: Mapping[str, str] = field(default_factory=dict)
     restart: str = "true"
+    autostart: bool = True
     start_s: int = 1
     stop_s: int = 10
 
@@ -45,6 +49,7 @@ def _program(program: Program, log: Path, cwd: Path) -> list[str]:
         f"directory={_text(cwd)}",
         f"environment={environment}",
         f"priority={program.priority}",
+        f"autostart={str(program.autostart).lower()}",
         f"autorestart={program.restart}",
         f"startsecs={program.start_s}",
         "startretries=5",

@@ -18,6 +18,7 @@ from pydantic import ValidationError as BadShape
 from sre_platform.catalog.models import Service
 from sre_platform.detection.models import AlertRule
 from sre_platform.diagnosis.investigate import COLLECTORS, RULES
+from sre_platform.engine import handles
 from sre_platform.guardrails.models import ActionLimit, FreezeWindow, RemediationPolicy, read_plan
 from sre_platform.incidents.models import InhibitionRule, MaintenanceWindow
 from sre_platform.kernel.errors import Malformed, Unknown
@@ -105,6 +106,8 @@ class CatalogFile(BaseModel):
 def sync_catalog(path: Path, variables: Mapping[str, str] = os.environ) -> list[str]:
     """Write what a catalog file says, all of it or nothing; returns a sentence for each kind. Raises Malformed."""
     document = read_catalog(path, variables)
+    for entry in document.services:
+        handles.check(str(path), str(entry.get("name")), entry.get("handles"))
     kinds = [
         (Service, ("name",), document.services),
         (AlertRule, ("name", "service"), document.alert_rules),

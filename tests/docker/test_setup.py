@@ -18,7 +18,8 @@ from sre_platform.intake import tokens
 from tests.docker.test_compose import SERVICES
 
 SECRETS = {"SRE_INTAKE_TOKEN": "intake-token", "SRE_ADMIN_PASSWORD": "a long password"}
-NAMES = {"users": "lab:8089", "storefront": "lab:8081", "orders": "lab:8082", "payments": "lab:8083"}
+PORTS = {"users": 8089, "storefront": 8081, "orders": 8082, "payments": 8083, "payments-canary": 8084}
+NAMES = {name: f"lab:{port}" for name, port in PORTS.items()}
 
 
 def words(folder):
@@ -50,7 +51,7 @@ def test_prometheus_and_alertmanager_find_what_they_need(tmp_path, environment):
     assert scraping["alerting"]["alertmanagers"][0]["static_configs"] == [{"targets": ["alertmanager:9093"]}]
     assert scraping["rule_files"] == [str(files["rules.yml"])]
     rules = yaml.safe_load(files["rules.yml"].read_text())["groups"][0]["rules"]
-    assert len(rules) == AlertRule.objects.count() == 8
+    assert len(rules) == AlertRule.objects.count() == 11
     [receiver] = yaml.safe_load(files["alertmanager.yml"].read_text())["receivers"]
     [hook] = receiver["webhook_configs"]
     assert hook["url"] == "http://web:8000/hooks/alertmanager"
@@ -116,7 +117,7 @@ def test_a_database_that_comes_late_is_waited_for(tmp_path, environment):
     done = run(tmp_path, f"sqlite:///{later}/sre.sqlite3", "--wait", "30")
     timer.join()
     assert done.returncode == 0, done.stderr
-    assert "Wrote 8 alert rules and 4 targets" in done.stdout
+    assert "Wrote 11 alert rules and 5 targets" in done.stdout
 
 
 def test_a_database_that_never_comes_is_said_and_where_to_look(tmp_path, environment):

@@ -1,16 +1,30 @@
 """What an embedded installation is made of, and what is said when a part is missing."""
 
+import configparser
 import os
 import socket
 import stat
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import yaml
 
+from sre_platform.clients import http, releases
+from sre_platform.clients.supervisor import Process, Supervisor
 from sre_platform.embedded import parts
-from sre_platform.embedded.lab_build import SERVICES, build
-from sre_platform.embedded.stack import SECRETS, USUAL_PORTS, Stack, running_supervisor
+from sre_platform.embedded.lab_build import LINKS, LOGS, RELEASES, build
+from sre_platform.embedded.stack import (
+    HOME,
+    LOG_VOLUME_MIB,
+    SECRETS,
+    USUAL_PORTS,
+    Running,
+    Stack,
+    running_supervisor,
+)
+from sre_platform.embedded.supervision import Program, configuration
 from sre_platform.kernel.errors import SreError, Unavailable
 
 
@@ -103,6 +117,54 @@ def test_a_broker_that_runs_elsewhere_is_used_and_not_started(tmp_path: Path, mo
     assert {"web", "worker", "beat", "auditor"} <= set(programs)
 
 
+def test_the_canary_runs_beside_its_service_only_when_somebody_starts_it(tmp_path: Path) -> None:
+    stack = Stack.plan(tmp_path, "embedded")
+    programs = {program.name: program for program in stack.programs([])}
+    assert [name for name, program in programs.items() if not program.autostart] == ["payments-canary"]
+    text = configuration(list(programs.values()), tmp_path, tmp_path, tmp_path, 9001, "word")
+    parsed = configparser.RawConfigParser()
+    parsed.read_string(text)
+    assert parsed["program:payments-canary"]["autostart"] == "false"
+    assert parsed["program:payments"]["autostart"] == "true"
+    canary, service = (programs[name].command for name in ("payments-canary", "payments"))
+    assert canary[0] == str(tmp_path / "lab" / "payments" / "canary" / "payments")
+    assert canary[1::2] == service[1::2]
+    assert not {word for word in canary if ":" in word or word.endswith(".log")} & set(service)
+
+
+def test_nobody_waits_for_a_program_that_does_not_start_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = Stack.plan(tmp_path, "embedded")
+    programs = [Program("web", ["web"], 1), Program("payments-canary", ["canary"], 1, autostart=False)]
+    monkeypatch.setattr(Supervisor, "processes", lambda _: [program.name for program in programs])
+    monkeypatch.setattr(Supervisor, "process", lambda _, name: Process(name, "RUNNING", 1, 0, 0, 0, 0))
+    monkeypatch.setattr(http, "request", lambda *_: SimpleNamespace(status=200))
+    said: list[str] = []
+    with subprocess.Popen(["sleep", "10"]) as process:
+        Running(stack, process, programs).wait_until_ready(lambda: 1, said.append)
+        process.kill()
+    assert "waiting for web" in said
+    assert "waiting for payments-canary" not in said
+
+
+def test_every_copy_of_a_service_is_told_its_admin_port_and_the_token(tmp_path: Path) -> None:
+    stack = Stack.plan(tmp_path, "embedded")
+    environment = stack.environment()
+    programs = {program.name: program for program in stack.programs([])}
+    for name in ("storefront", "orders", "payments", "payments-canary"):
+        words = programs[name].command
+        address = words[words.index("-admin") + 1]
+        assert environment[f"SRE_LAB_{name.upper().replace('-', '_')}_ADMIN_URL"] == f"http://{address}"
+        assert programs[name].environment["LAB_ADMIN_TOKEN"] == environment["SRE_LAB_ADMIN_TOKEN"]
+
+
+def test_the_alert_for_a_filling_volume_knows_its_budget() -> None:
+    rules = yaml.safe_load((HOME / "experiments" / "lab" / "catalog.yaml").read_text())["alert_rules"]
+    [filling] = [rule for rule in rules if rule["name"] == "DiskFilling"]
+    assert filling["threshold"] == int(0.8 * LOG_VOLUME_MIB * 2**20)
+
+
 def test_a_pid_file_of_another_process_is_not_taken_for_a_running_stack(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "supervisord.pid").write_text(str(os.getpid()))
@@ -122,24 +184,42 @@ def test_a_lab_that_does_not_build_says_why(tmp_path: Path, path: Path) -> None:
         build(source, tmp_path / "lab", tmp_path / "cache", lambda _: None)
 
 
-def test_the_lab_is_laid_out_with_the_good_release_linked_and_not_built_twice(tmp_path: Path, path: Path) -> None:
-    builds = tmp_path / "builds"
+@pytest.fixture
+def sources(tmp_path: Path, path: Path) -> Path:
+    """Sources of a lab, and a toolchain that makes empty binaries and notes that in ``builds``."""
     go = path / "go"
     go.write_text(
         '#!/bin/sh\n[ "$1" = version ] && echo go version go1.27.3 && exit\n'
-        f'echo build >> {builds}\nwhile [ "$1" != -o ]; do shift; done\n: > "$2"\n'
+        f'echo build >> {tmp_path / "builds"}\nwhile [ "$1" != -o ]; do shift; done\n: > "$2"\n'
     )
     go.chmod(0o755)
     source = tmp_path / "source"
     source.mkdir()
     (source / "go.mod").write_text("module lab\n")
+    return source
+
+
+def test_a_lab_that_starts_again_is_well_whatever_experiments_have_left(tmp_path: Path, sources: Path) -> None:
+    lab = tmp_path / "lab"
+    build(sources, lab, tmp_path / "cache", lambda _: None)
+    for service, link in LINKS:
+        releases.switch(str(lab / service / link), str(lab / service / "releases"), "v2")
+    for folder in LOGS.values():
+        (lab / folder).mkdir()
+        (lab / folder / "requests.log").write_text("full")
+    build(sources, lab, tmp_path / "cache", lambda _: None)
+    assert {releases.current(str(lab / service / link)) for service, link in LINKS} == {"v1"}
+    assert not [folder for folder in LOGS.values() if (lab / folder).exists()]
+
+
+def test_the_lab_is_laid_out_with_the_good_release_linked_and_not_built_twice(tmp_path: Path, sources: Path) -> None:
     for _ in range(2):
-        build(source, tmp_path / "lab", tmp_path / "cache", lambda _: None)
-    assert len(builds.read_text().splitlines()) == 2 * len(SERVICES) + 1
-    for service in SERVICES:
-        assert os.readlink(tmp_path / "lab" / service / "current") == str(
-            tmp_path / "lab" / service / "releases" / "v1"
-        )
+        build(sources, tmp_path / "lab", tmp_path / "cache", lambda _: None)
+    assert len((tmp_path / "builds").read_text().splitlines()) == sum(map(len, RELEASES.values())) + 1
+    built = {path.relative_to(tmp_path / "lab").as_posix() for path in (tmp_path / "lab").glob("*/releases/*/*")}
+    assert built == {f"{name}/releases/{release}/{name}" for name, names in RELEASES.items() for release in names}
+    for service, link in LINKS:
+        assert os.readlink(tmp_path / "lab" / service / link) == str(tmp_path / "lab" / service / "releases" / "v1")
 
 
 def test_the_setup_script_refuses_a_python_that_is_too_old(tmp_path: Path) -> None:

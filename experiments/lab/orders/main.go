@@ -6,6 +6,9 @@ import (
 	"os"
 	"time"
 
+	"lab/internal/admin"
+	"lab/internal/faults"
+	"lab/internal/metrics"
 	"lab/internal/redis"
 	"lab/internal/service"
 )
@@ -13,21 +16,32 @@ import (
 const requestTimeout = 500 * time.Millisecond
 
 func main() {
-	at := service.AddressFlags("127.0.0.1:8082")
+	at := service.CommonFlags("127.0.0.1:8082")
 	payments := flag.String("payments", "http://127.0.0.1:8083", "base `URL` of payments")
 	redisAddr := flag.String("redis", "127.0.0.1:6379", "`host:port` of Redis")
 	flag.Parse()
 
+	registry := new(metrics.Registry)
+	client := redis.New(registry, *redisAddr)
 	desk := &desk{
 		book:    newBook(),
-		cashier: &cashier{service.NewClient("payments", *payments)},
-		store:   &store{redis.New(*redisAddr)},
+		cashier: newCashier(registry, *payments),
+		store:   &store{client},
+		archive: newArchive(client),
 	}
-	os.Exit(service.Run(service.App{
+	os.Exit(service.Run(app(desk, registry, client), at))
+}
+
+func app(desk *desk, registry *metrics.Registry, client *redis.Client) service.App {
+	poolSize := admin.NewSetting("redis_pool_size", "connections", 1, 256, redis.PoolSize, client.Resize)
+	return service.App{
 		Name:    "orders",
 		Timeout: requestTimeout,
 		Routes:  []service.Route{{Method: "POST", Path: "/orders", Handler: service.JSON(desk.place)}},
 		State:   &desk.book.mu,
 		Check:   desk.book.check,
-	}, at))
+		Metrics: registry,
+		Admin:   append(desk.cashier.points(), poolSize),
+		Faults:  []faults.Kind{desk.archive.fault()},
+	}
 }

@@ -13,7 +13,8 @@ type order struct {
 }
 
 type placed struct {
-	OrderID int64 `json:"order_id"`
+	OrderID        int64 `json:"order_id"`
+	ChargeDeferred bool  `json:"charge_deferred"`
 }
 
 // desk takes the orders.
@@ -21,6 +22,7 @@ type desk struct {
 	book    *book
 	cashier *cashier
 	store   *store
+	archive *archive
 }
 
 func (d *desk) place(ctx context.Context, o order) (placed, error) {
@@ -37,5 +39,9 @@ func (d *desk) place(ctx context.Context, o order) (placed, error) {
 		return placed{}, err
 	}
 	id, err := d.store.save(ctx, o, charged)
-	return placed{id}, err
+	if err != nil {
+		return placed{}, err
+	}
+	d.archive.add()
+	return placed{id, charged.deferred}, nil
 }

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"lab/internal/service"
+	"lab/internal/metrics"
 )
 
 // leaked counts the goroutines that are stuck for good in sending a quote.
@@ -58,7 +58,7 @@ func TestQuotesLeakOnlyInV2(t *testing.T) {
 		w.Write([]byte(`{"number":1,"charged_cents":1000}`))
 	}))
 	defer payments.Close()
-	c := &cashier{service.NewClient("payments", payments.URL)}
+	c := newCashier(new(metrics.Registry), payments.URL)
 
 	quoteMany(c, 50)
 	eventuallyLeaked(t, 50*leaksPerQuote)

@@ -7,7 +7,10 @@ import (
 	"lab/internal/service"
 )
 
-const maxCents = 100_000_00
+const (
+	maxCents = 100_000_00
+	currency = "EUR"
+)
 
 type chargeRequest struct {
 	Customer    string `json:"customer"`
@@ -21,12 +24,15 @@ type chargeAnswer struct {
 }
 
 // desk takes the charges.
-type desk struct{ till *till }
+type desk struct {
+	till   *till
+	limits map[string]int64 // cents of one charge, by currency
+}
 
 func (d *desk) charge(ctx context.Context, in chargeRequest) (chargeAnswer, error) {
-	if in.Customer == "" || in.AmountCents < 1 || in.AmountCents > maxCents {
+	if most := d.limits[currency]; in.Customer == "" || in.AmountCents < 1 || in.AmountCents > most {
 		return chargeAnswer{}, service.Fail(http.StatusBadRequest,
-			"A charge needs a customer and from 1 to %d cents.", maxCents)
+			"A charge needs a customer and from 1 to %d cents.", most)
 	}
 	parts := instalments(in.AmountCents)
 	if total := sum(parts); total != in.AmountCents {

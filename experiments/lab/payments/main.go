@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"lab/internal/metrics"
 	"lab/internal/service"
 )
 
@@ -13,15 +14,16 @@ import (
 const requestTimeout = 400 * time.Millisecond
 
 func main() {
-	at := service.AddressFlags("127.0.0.1:8083")
+	at := service.CommonFlags("127.0.0.1:8083")
 	flag.Parse()
 
-	desk := &desk{till: new(till)}
+	desk := &desk{till: new(till), limits: limits()}
 	os.Exit(service.Run(service.App{
 		Name:    "payments",
 		Timeout: requestTimeout,
 		Routes:  []service.Route{{Method: "POST", Path: "/charge", Handler: service.JSON(desk.charge)}},
 		State:   &desk.till.mu,
 		Check:   desk.till.check,
+		Metrics: new(metrics.Registry),
 	}, at))
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"time"
 
+	"lab/internal/admin"
+	"lab/internal/metrics"
 	"lab/internal/service"
 )
 
@@ -13,11 +15,16 @@ import (
 const requestTimeout = 900 * time.Millisecond
 
 func main() {
-	at := service.AddressFlags("127.0.0.1:8081")
+	at := service.CommonFlags("127.0.0.1:8081")
 	orders := flag.String("orders", "http://127.0.0.1:8082", "base `URL` of orders")
 	flag.Parse()
 
-	shop := &shop{orders: service.NewClient("orders", *orders), shelf: newShelf()}
+	registry := new(metrics.Registry)
+	shop := &shop{
+		orders:       service.NewClient(registry, "orders", *orders),
+		shelf:        newShelf(),
+		recommending: admin.NewFlag("recommendations", true),
+	}
 	os.Exit(service.Run(service.App{
 		Name:    "storefront",
 		Timeout: requestTimeout,
@@ -25,7 +32,9 @@ func main() {
 			{Method: "POST", Path: "/checkout", Handler: service.JSON(shop.checkout)},
 			{Method: "GET", Path: "/", Handler: service.Text(shop.status)},
 		},
-		State: &shop.visits.mu,
-		Check: shop.visits.check,
+		State:   &shop.visits.mu,
+		Check:   shop.visits.check,
+		Metrics: registry,
+		Admin:   []admin.Point{shop.recommending},
 	}, at))
 }

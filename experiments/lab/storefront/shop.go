@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"lab/internal/admin"
 	"lab/internal/service"
 )
 
@@ -14,15 +15,17 @@ type checkout struct {
 }
 
 type receipt struct {
-	OrderID     int64    `json:"order_id"`
-	Recommended []string `json:"recommended"`
+	OrderID        int64    `json:"order_id"`
+	ChargeDeferred bool     `json:"charge_deferred"`
+	Recommended    []string `json:"recommended"`
 }
 
 // shop sells what is on its shelf.
 type shop struct {
-	orders *service.Client
-	shelf  *shelf
-	visits visits
+	orders       *service.Client
+	shelf        *shelf
+	recommending *admin.Flag
+	visits       visits
 }
 
 func (s *shop) checkout(ctx context.Context, in checkout) (receipt, error) {
@@ -36,7 +39,9 @@ func (s *shop) checkout(ctx context.Context, in checkout) (receipt, error) {
 	if err := s.orders.Post(ctx, "/orders", in, &out); err != nil {
 		return receipt{}, err
 	}
-	out.Recommended = s.shelf.recommend()
+	if s.recommending.Enabled() {
+		out.Recommended = s.shelf.recommend()
+	}
 	return out, nil
 }
 

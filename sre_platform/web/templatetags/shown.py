@@ -25,6 +25,19 @@ STATES = {
     "resolved": ("good", "check"),
     "escalated": ("bad", "person"),
 }
+ROLLOUTS = {
+    "pending": ("plain", "dot"),
+    "starting": ("busy", "play"),
+    "walking": ("busy", "ring"),
+    "analysing": ("busy", "search"),
+    "waits_for_person": ("warn", "person"),
+    "promoting": ("busy", "play"),
+    "rolling_back": ("warn", "undo"),
+    "promoted": ("good", "check"),
+    "rolled_back": ("bad", "undo"),
+    "aborted": ("warn", "undo"),
+    "failed": ("bad", "cross"),
+}
 MARKS = {
     "done": "check",
     "failed": "cross",
@@ -187,6 +200,12 @@ def call_sentence(params: dict[str, Any], action: str) -> str:
 @register.inclusion_tag("parts/badge.html")
 def state_badge(state: str) -> dict[str, str]:
     tone, icon = STATES.get(state, ("plain", "dot"))
+    return {"tone": tone, "icon": icon, "text": words(state)}
+
+
+@register.inclusion_tag("parts/badge.html")
+def rollout_badge(state: str) -> dict[str, str]:
+    tone, icon = ROLLOUTS.get(state, ("plain", "dot"))
     return {"tone": tone, "icon": icon, "text": words(state)}
 
 

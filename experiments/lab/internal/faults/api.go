@@ -1,18 +1,14 @@
 package faults
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
 	"time"
-)
 
-const maxBody = 4 << 10 // bytes
+	"lab/internal/sideport"
+)
 
 // API serves GET /faults and PUT and DELETE /faults/{name} to callers that
 // have the bearer token.
@@ -21,24 +17,11 @@ func (s *Set) API(token string) http.Handler {
 	mux.HandleFunc("GET /faults", s.serveList)
 	mux.HandleFunc("PUT /faults/{name}", s.servePut)
 	mux.HandleFunc("DELETE /faults/{name}", s.serveDelete)
-	return requireToken(token, mux)
-}
-
-func requireToken(token string, next http.Handler) http.Handler {
-	want := sha256.Sum256([]byte("Bearer " + token))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		got := sha256.Sum256([]byte(r.Header.Get("Authorization")))
-		if token == "" || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			refuse(w, http.StatusUnauthorized, "A valid bearer token is needed.")
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+	return sideport.RequireToken(token, mux)
 }
 
 func (s *Set) serveList(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, map[string][]Status{"faults": s.list()})
+	sideport.Answer(w, http.StatusOK, map[string][]Status{"faults": s.list()})
 }
 
 func (s *Set) servePut(w http.ResponseWriter, r *http.Request) {
@@ -47,13 +30,13 @@ func (s *Set) servePut(w http.ResponseWriter, r *http.Request) {
 		s.refuseUnknown(w, r)
 		return
 	}
-	value, ttl, err := readPut(k, http.MaxBytesReader(w, r.Body, maxBody))
+	value, ttl, err := readPut(k, w, r)
 	if err != nil {
-		refuse(w, http.StatusBadRequest, "%s; known faults: %s.", sentence(err), s.names())
+		sideport.Refuse(w, http.StatusBadRequest, "%s; known faults: %s.", sideport.Sentence(err), s.names())
 		return
 	}
-	slog.Warn("fault set", "fault", k.name, "value", value, "ttl_s", ttl.Seconds())
-	answer(w, http.StatusOK, s.put(k, value, ttl))
+	slog.Warn("fault set", "fault", k.Name, "value", value, "ttl_s", ttl.Seconds())
+	sideport.Answer(w, http.StatusOK, s.put(k, value, ttl))
 }
 
 func (s *Set) serveDelete(w http.ResponseWriter, r *http.Request) {
@@ -62,23 +45,22 @@ func (s *Set) serveDelete(w http.ResponseWriter, r *http.Request) {
 		s.refuseUnknown(w, r)
 		return
 	}
-	slog.Warn("fault cleared", "fault", k.name)
-	answer(w, http.StatusOK, s.clear(k))
+	slog.Warn("fault cleared", "fault", k.Name)
+	sideport.Answer(w, http.StatusOK, s.clear(k))
 }
 
 // readPut reads {"value": number, "ttl_s": number}.
-func readPut(k kind, body io.Reader) (value float64, ttl time.Duration, err error) {
+func readPut(k Kind, w http.ResponseWriter, r *http.Request) (value float64, ttl time.Duration, err error) {
 	in := struct {
 		Value *float64 `json:"value"`
 		TTL   float64  `json:"ttl_s"` // seconds
 	}{TTL: defaultTTL.Seconds()}
-	dec := json.NewDecoder(body)
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&in); err != nil {
-		return 0, 0, fmt.Errorf(`the body must be {"value": number, "ttl_s": number}: %v`, err)
+	body, err := sideport.Body(w, r)
+	if err == nil {
+		err = sideport.Decode(body, &in, `{"value": number, "ttl_s": number}`)
 	}
-	if _, err := dec.Token(); err != io.EOF {
-		return 0, 0, fmt.Errorf("the body must be one JSON object of at most %d bytes", maxBody)
+	if err != nil {
+		return 0, 0, err
 	}
 	if in.TTL <= 0 || in.TTL > maxTTL.Seconds() {
 		return 0, 0, fmt.Errorf("ttl_s must be above 0 and at most %g", maxTTL.Seconds())
@@ -88,28 +70,13 @@ func readPut(k kind, body io.Reader) (value float64, ttl time.Duration, err erro
 }
 
 func (s *Set) refuseUnknown(w http.ResponseWriter, r *http.Request) {
-	refuse(w, http.StatusNotFound, "There is no fault %q; known faults: %s.", r.PathValue("name"), s.names())
+	sideport.Refuse(w, http.StatusNotFound, "There is no fault %q; known faults: %s.", r.PathValue("name"), s.names())
 }
 
 func (s *Set) names() string {
 	names := make([]string, len(s.kinds))
 	for i, k := range s.kinds {
-		names[i] = k.name
+		names[i] = k.Name
 	}
 	return strings.Join(names, ", ")
-}
-
-func sentence(err error) string {
-	text := err.Error()
-	return strings.ToUpper(text[:1]) + text[1:]
-}
-
-func refuse(w http.ResponseWriter, code int, format string, args ...any) {
-	answer(w, code, map[string]string{"error": fmt.Sprintf(format, args...)})
-}
-
-func answer(w http.ResponseWriter, code int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	json.NewEncoder(w).Encode(body)
 }

@@ -13,12 +13,12 @@ const (
 	maxTTL     = 600 * time.Second
 )
 
-// A kind is a fault that can be set. Its value lies between min and max.
-type kind struct {
-	name, unit string
-	min, max   float64
-	optional   bool                             // the value may be left out
-	start      func(value float64) (end func()) // end does not block
+// A Kind is a fault that can be set. Its value lies between Min and Max.
+type Kind struct {
+	Name, Unit string
+	Min, Max   float64
+	Optional   bool                             // the value may be left out
+	Start      func(value float64) (end func()) // end does not block
 }
 
 // active is a fault that is set now.
@@ -43,57 +43,59 @@ type Status struct {
 
 // Set is the faults of one service. It is safe for concurrent use.
 type Set struct {
-	kinds   []kind
+	kinds   []Kind
 	traffic traffic
 
 	mu     sync.Mutex
 	active map[string]*active
 }
 
-// New returns the faults of a service whose handlers share the lock state.
-func New(state sync.Locker) *Set {
+// New returns the faults of a service whose handlers share the lock state: those
+// that every service has, and its own.
+func New(state sync.Locker, own ...Kind) *Set {
 	s := &Set{active: map[string]*active{}}
-	s.kinds = []kind{
-		{name: "latency", unit: "ms added to each business request", max: 10_000, start: s.traffic.slowDown},
-		{name: "errors", unit: "share of business requests answered 500", max: 1, start: s.traffic.fail},
-		{name: "hang", unit: "no value", max: 1, optional: true, start: func(float64) func() { return hang(state) }},
-		{name: "cpu", unit: "busy goroutines", min: 1, max: 64, start: burn},
-		{name: "memory", unit: "MiB held", min: 1, max: 1024, start: hold},
-	}
+	s.kinds = append([]Kind{
+		{Name: "latency", Unit: "ms added to each business request", Max: 10_000, Start: s.traffic.slowDown},
+		{Name: "errors", Unit: "share of business requests answered 500", Max: 1, Start: s.traffic.fail},
+		{Name: "hang", Unit: "no value", Max: 1, Optional: true, Start: func(float64) func() { return hang(state) }},
+		{Name: "cpu", Unit: "busy goroutines", Min: 1, Max: 64, Start: burn},
+		{Name: "hot", Unit: "million rounds of a loop for each business request", Max: 10_000, Start: s.traffic.heat},
+		{Name: "memory", Unit: "MiB held", Min: 1, Max: 1024, Start: hold},
+	}, own...)
 	return s
 }
 
-func (s *Set) kind(name string) (kind, bool) {
+func (s *Set) kind(name string) (Kind, bool) {
 	for _, k := range s.kinds {
-		if k.name == name {
+		if k.Name == name {
 			return k, true
 		}
 	}
-	return kind{}, false
+	return Kind{}, false
 }
 
 // put sets a fault. A fault with the same value goes on without a gap.
-func (s *Set) put(k kind, value float64, ttl time.Duration) Status {
+func (s *Set) put(k Kind, value float64, ttl time.Duration) Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := s.active[k.name]
+	a := s.active[k.Name]
 	if a == nil || a.value != value {
-		s.finish(k.name, a)
-		a = &active{value: value, end: k.start(value)}
-		s.active[k.name] = a
+		s.finish(k.Name, a)
+		a = &active{value: value, end: k.Start(value)}
+		s.active[k.Name] = a
 	} else {
 		a.timer.Stop()
 	}
 	a.expires = time.Now().Add(ttl)
-	a.timer = time.AfterFunc(ttl, func() { s.expire(k.name, a) })
+	a.timer = time.AfterFunc(ttl, func() { s.expire(k.Name, a) })
 	return s.status(k)
 }
 
 // clear ends a fault if it is set.
-func (s *Set) clear(k kind) Status {
+func (s *Set) clear(k Kind) Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.finish(k.name, s.active[k.name])
+	s.finish(k.Name, s.active[k.Name])
 	return s.status(k)
 }
 
@@ -125,9 +127,9 @@ func (s *Set) list() []Status {
 	return all
 }
 
-func (s *Set) status(k kind) Status {
-	st := Status{Name: k.name, Unit: k.unit, Min: k.min, Max: k.max}
-	if a := s.active[k.name]; a != nil {
+func (s *Set) status(k Kind) Status {
+	st := Status{Name: k.Name, Unit: k.Unit, Min: k.Min, Max: k.Max}
+	if a := s.active[k.Name]; a != nil {
 		at := a.expires.UTC()
 		st.Active, st.Value = true, a.value
 		st.ExpiresAt, st.ExpiresInS = &at, max(0, time.Until(a.expires).Seconds())
@@ -135,14 +137,14 @@ func (s *Set) status(k kind) Status {
 	return st
 }
 
-func (k kind) check(value *float64) (float64, error) {
+func (k Kind) check(value *float64) (float64, error) {
 	switch {
-	case value == nil && k.optional:
-		return k.max, nil
+	case value == nil && k.Optional:
+		return k.Max, nil
 	case value == nil:
-		return 0, fmt.Errorf("%s needs a value (%s)", k.name, k.unit)
-	case *value < k.min || *value > k.max:
-		return 0, fmt.Errorf("the value of %s must be from %g to %g (%s)", k.name, k.min, k.max, k.unit)
+		return 0, fmt.Errorf("%s needs a value (%s)", k.Name, k.Unit)
+	case *value < k.Min || *value > k.Max:
+		return 0, fmt.Errorf("the value of %s must be from %g to %g (%s)", k.Name, k.Min, k.Max, k.Unit)
 	}
 	return *value, nil
 }

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -8,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"lab/internal/sideport"
 )
 
 const token = "for-the-test"
@@ -51,10 +54,10 @@ func TestBadInputIsRefusedInOneSentence(t *testing.T) {
 		{"PUT", "/faults/errors", `{"value":1.1}`, 400},
 		{"PUT", "/faults/latency", `{"value":10,"ttl_s":601}`, 400},
 		{"PUT", "/faults/latency", `{"value":10,"ttl_s":0}`, 400},
-		{"PUT", "/faults/latency", `{"value":10` + strings.Repeat(" ", maxBody) + `}`, 400},
+		{"PUT", "/faults/latency", `{"value":10` + strings.Repeat(" ", sideport.MaxBody) + `}`, 400},
 	} {
 		rec := call(api, c.method, c.path, "Bearer "+token, c.body)
-		if rec.Code != c.code || !strings.Contains(rec.Body.String(), "latency, errors, hang, cpu, memory") {
+		if rec.Code != c.code || !strings.Contains(rec.Body.String(), "latency, errors, hang, cpu, hot, memory") {
 			t.Errorf("%s %s %.40s: got %d %s", c.method, c.path, c.body, rec.Code, rec.Body)
 		}
 	}
@@ -104,6 +107,33 @@ func TestLatency(t *testing.T) {
 	call(shop, "POST", "/", "", "")
 	if took := time.Since(started); took < 40*time.Millisecond {
 		t.Errorf("took only %v", took)
+	}
+}
+
+func TestHotRequestsComputeUntilTheirTimeIsOver(t *testing.T) {
+	s := New(new(sync.Mutex))
+	k, _ := s.kind("hot")
+	s.put(k, 10_000, time.Minute)
+	shop := http.TimeoutHandler(s.Around(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})), 50*time.Millisecond, "late")
+	if got := call(shop, "POST", "/", "", "").Code; got != 503 {
+		t.Errorf("while set: got %d", got)
+	}
+	s.clear(k)
+	if got := call(shop, "POST", "/", "", "").Code; got != 200 {
+		t.Errorf("after it: got %d", got)
+	}
+}
+
+func TestComputeEndsWithItsContext(t *testing.T) {
+	if compute(t.Context(), 1000) == 0 {
+		t.Error("nothing was computed")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	started := time.Now()
+	compute(ctx, 1<<40)
+	if took := time.Since(started); took > time.Second {
+		t.Errorf("took %v", took)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 type traffic struct {
 	delay   atomic.Int64  // nanoseconds added to each request
 	failing atomic.Uint64 // share of requests that fail, in millionths
+	rounds  atomic.Int64  // computed for each request
+	result  atomic.Int64  // so that the compiler leaves the rounds in
 }
 
 const millionths = 1e6
@@ -25,7 +27,7 @@ func (t *traffic) fail(share float64) (end func()) {
 	return func() { t.failing.Store(0) }
 }
 
-// Around puts latency and errors before a business handler.
+// Around puts latency, work and errors before a business handler.
 func (s *Set) Around(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if delay := time.Duration(s.traffic.delay.Load()); delay > 0 {
@@ -35,6 +37,7 @@ func (s *Set) Around(next http.Handler) http.Handler {
 				return // the client has its timeout answer
 			}
 		}
+		s.traffic.result.Store(compute(r.Context(), s.traffic.rounds.Load()))
 		if rand.Uint64N(millionths) < s.traffic.failing.Load() {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusInternalServerError)

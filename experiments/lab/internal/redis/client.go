@@ -1,5 +1,5 @@
-// Package redis is a minimal Redis client: RESP2, pipelines and a small
-// connection pool. Every call ends by its context or after opTimeout.
+// Package redis is a minimal Redis client: RESP2, pipelines and a connection
+// pool. Every call ends by its context or after opTimeout.
 package redis
 
 import (
@@ -9,22 +9,26 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"lab/internal/metrics"
 )
 
 const (
 	dialTimeout = 200 * time.Millisecond
 	opTimeout   = 300 * time.Millisecond
-	poolSize    = 16
 )
+
+// PoolSize is how many connections a new client may use at once.
+const PoolSize = 16
 
 // Command is a command with its arguments.
 type Command []string
 
 // Client talks to one server. It is safe for concurrent use.
 type Client struct {
-	addr  string
-	slots chan struct{} // bounds the open connections
-	idle  chan *conn
+	addr string
+	pool *pool
+	seen instruments
 }
 
 type conn struct {
@@ -33,25 +37,16 @@ type conn struct {
 }
 
 // New returns a client; it connects on first use.
-func New(addr string) *Client {
-	return &Client{
-		addr:  addr,
-		slots: make(chan struct{}, poolSize),
-		idle:  make(chan *conn, poolSize),
-	}
+func New(r *metrics.Registry, addr string) *Client {
+	p := &pool{size: PoolSize}
+	return &Client{addr, p, newInstruments(r, p)}
 }
 
+// Resize changes how many connections may be in use at once.
+func (c *Client) Resize(size int64) { c.pool.resize(int(size)) }
+
 // Close closes the idle connections.
-func (c *Client) Close() {
-	for {
-		select {
-		case cn := <-c.idle:
-			cn.Close()
-		default:
-			return
-		}
-	}
-}
+func (c *Client) Close() { c.pool.closeIdle() }
 
 // Do sends one command and returns its reply: string, int64, nil or []any.
 func (c *Client) Do(ctx context.Context, args ...string) (any, error) {
@@ -65,38 +60,76 @@ func (c *Client) Do(ctx context.Context, args ...string) (any, error) {
 // Pipeline sends the commands in one write and returns their replies.
 // The first error reply of the server, if any, is returned as the error.
 func (c *Client) Pipeline(ctx context.Context, commands ...Command) ([]any, error) {
+	started := time.Now()
+	defer func() { c.seen.commands.Observe(time.Since(started)) }()
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	select {
-	case c.slots <- struct{}{}:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("redis: waiting for a connection: %w", ctx.Err())
+	cn, err := c.take(ctx)
+	if err != nil {
+		return nil, err
 	}
-	defer func() { <-c.slots }()
+	return c.run(ctx, cn, commands)
+}
 
-	replies, err := c.attempt(ctx, commands)
+// Block waits for an element of the list key, and has a connection to itself
+// for so long: up to timeout and what such a call takes.
+func (c *Client) Block(ctx context.Context, key string, timeout time.Duration) error {
+	wait, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	cn, err := c.take(wait)
+	if err != nil {
+		return err
+	}
+	ctx, end := context.WithTimeout(ctx, timeout+opTimeout)
+	defer end()
+	_, err = c.run(ctx, cn, []Command{{"BLPOP", key, fmt.Sprintf("%.3f", timeout.Seconds())}})
+	return err
+}
+
+// take waits for a place in the pool.
+func (c *Client) take(ctx context.Context) (*conn, error) {
+	started := time.Now()
+	cn, err := c.pool.take(ctx)
+	c.seen.waits.Observe(time.Since(started))
+	if err != nil {
+		c.seen.timeouts.Inc()
+		return nil, fmt.Errorf("redis: waiting for a connection: %w", err)
+	}
+	return cn, nil
+}
+
+// run gives back the place in the pool that cn belongs to.
+func (c *Client) run(ctx context.Context, cn *conn, commands []Command) ([]any, error) {
+	cn, replies, err := c.attempt(ctx, cn, commands)
+	c.pool.give(cn)
 	if err != nil {
 		return nil, fmt.Errorf("redis %s: %w", commands[0][0], err)
 	}
 	return replies, firstError(replies)
 }
 
-// attempt uses an idle connection if there is one. The server may have closed
-// it meanwhile (restart), so then a failure gets a second try on a new one.
-func (c *Client) attempt(ctx context.Context, commands []Command) ([]any, error) {
-	select {
-	case cn := <-c.idle:
-		replies, err := c.exchange(ctx, cn, commands)
-		if err == nil || ctx.Err() != nil {
-			return replies, err
+// attempt uses cn if there is one. The server may have closed it meanwhile
+// (restart), so then a failure gets a second try on a new one. It returns the
+// connection if that can be used again.
+func (c *Client) attempt(ctx context.Context, cn *conn, commands []Command) (*conn, []any, error) {
+	if cn != nil {
+		replies, err := exchange(ctx, cn, commands)
+		if err == nil {
+			return cn, replies, nil
 		}
-	default:
+		if ctx.Err() != nil {
+			return nil, nil, err
+		}
 	}
 	cn, err := c.dial(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return c.exchange(ctx, cn, commands)
+	replies, err := exchange(ctx, cn, commands)
+	if err != nil {
+		return nil, nil, err
+	}
+	return cn, replies, nil
 }
 
 func (c *Client) dial(ctx context.Context) (*conn, error) {
@@ -108,8 +141,8 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	return &conn{Conn: nc, in: bufio.NewReader(nc)}, nil
 }
 
-// exchange owns cn: it goes back to the pool only after a whole exchange.
-func (c *Client) exchange(ctx context.Context, cn *conn, commands []Command) ([]any, error) {
+// exchange closes cn unless the exchange was whole.
+func exchange(ctx context.Context, cn *conn, commands []Command) ([]any, error) {
 	deadline, _ := ctx.Deadline()
 	cn.SetDeadline(deadline)
 	stop := context.AfterFunc(ctx, func() { cn.SetDeadline(time.Unix(1, 0)) })
@@ -117,9 +150,8 @@ func (c *Client) exchange(ctx context.Context, cn *conn, commands []Command) ([]
 	replies, err := cn.roundTrip(commands)
 	if interrupted := !stop(); err != nil || interrupted {
 		cn.Close()
-		return replies, errors.Join(err, ctx.Err())
+		return nil, errors.Join(err, ctx.Err())
 	}
-	c.idle <- cn // never blocks: slots bounds the connections
 	return replies, nil
 }
 

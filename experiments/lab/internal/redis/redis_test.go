@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"lab/internal/metrics"
 )
 
 // fakeServer answers each command with what reply says; "" closes the
@@ -71,7 +73,7 @@ func TestRepliesOfEveryKind(t *testing.T) {
 		"LIST": "*2\r\n:1\r\n$1\r\nx\r\n",
 	}
 	f := startFake(t, func(args []string) string { return answers[args[0]] })
-	c := New(f.addr)
+	c := New(new(metrics.Registry), f.addr)
 	defer c.Close()
 	want := map[string]any{
 		"PING": "PONG", "INCR": int64(42), "GET": "a\r\nb c!", "NIL": nil, "LIST": []any{int64(1), "x"},
@@ -94,7 +96,7 @@ func TestPipelineReturnsTheServersErrorAndKeepsTheConnection(t *testing.T) {
 		}
 		return ":" + args[1] + "\r\n"
 	})
-	c := New(f.addr)
+	c := New(new(metrics.Registry), f.addr)
 	defer c.Close()
 	_, err := c.Pipeline(t.Context(), Command{"BAD"}, Command{"OK", "2"})
 	var reply Error
@@ -111,7 +113,7 @@ func TestPipelineReturnsTheServersErrorAndKeepsTheConnection(t *testing.T) {
 
 func TestContextEndsASilentCall(t *testing.T) {
 	f := startFake(t, func([]string) string { return "hang" })
-	c := New(f.addr)
+	c := New(new(metrics.Registry), f.addr)
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(30*time.Millisecond, cancel)
 	started := time.Now()
@@ -119,7 +121,7 @@ func TestContextEndsASilentCall(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || time.Since(started) > 200*time.Millisecond {
 		t.Errorf("got %v after %v", err, time.Since(started))
 	}
-	if len(c.idle) != 0 {
+	if len(c.pool.idle) != 0 {
 		t.Error("a connection with an open reply went back to the pool")
 	}
 }
@@ -132,7 +134,7 @@ func TestOldConnectionIsReplaced(t *testing.T) {
 		}
 		return "+OK\r\n"
 	})
-	c := New(f.addr)
+	c := New(new(metrics.Registry), f.addr)
 	defer c.Close()
 	for range 2 {
 		if got, err := c.Do(t.Context(), "PING"); err != nil || got != "OK" {

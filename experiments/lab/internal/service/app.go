@@ -6,7 +6,9 @@ import (
 	"sync"
 	"time"
 
+	"lab/internal/admin"
 	"lab/internal/faults"
+	"lab/internal/logvolume"
 	"lab/internal/metrics"
 )
 
@@ -19,6 +21,9 @@ type App struct {
 	Routes  []Route
 	State   sync.Locker // the lock that every business request takes
 	Check   func()      // called by /healthz; takes State in the service's own way
+	Metrics *metrics.Registry
+	Admin   []admin.Point // what the admin API shows, may be none
+	Faults  []faults.Kind // those that only this service has
 }
 
 // Route is a business route; Path is also the value of the path label.
@@ -34,19 +39,23 @@ func (r Route) pattern() string {
 	return r.Method + " " + r.Path
 }
 
-func (a App) handler(set *faults.Set) http.Handler {
-	var registry metrics.Registry
-	seen := newObserver(&registry)
+// handler serves the business routes and what is beside them; log may be nil.
+func (a App) handler(set *faults.Set, log *logvolume.Volume) http.Handler {
+	seen := newObserver(a.Metrics)
 	mux := http.NewServeMux()
 	for _, route := range a.Routes {
-		h := withTimeout(a.Timeout, a.Name+" did not finish in time", set.Around(route.Handler))
+		handle := set.Around(route.Handler)
+		if log != nil {
+			handle = audited(log, handle)
+		}
+		h := withTimeout(a.Timeout, a.Name+" did not finish in time", handle)
 		mux.Handle(route.pattern(), withRequestID(seen.around(route, h)))
 	}
 	mux.Handle("GET /healthz", a.health())
-	registry.Register(metrics.GoRuntime)
-	registry.Register(metrics.Process)
-	registry.Register(buildInfo(a.Name))
-	mux.Handle("GET /metrics", registry.Handler())
+	a.Metrics.Register(metrics.GoRuntime)
+	a.Metrics.Register(metrics.Process)
+	a.Metrics.Register(buildInfo(a.Name))
+	mux.Handle("GET /metrics", a.Metrics.Handler())
 	addDebug(mux)
 	return mux
 }

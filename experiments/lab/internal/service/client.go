@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
+
+	"lab/internal/metrics"
 )
 
 // upstreamHTTP is shared by all clients of this process.
@@ -26,17 +30,24 @@ var upstreamHTTP = &http.Client{
 }
 
 // Client calls another service of the lab.
-type Client struct{ name, base string }
+type Client struct {
+	name, base string
+	requests   *metrics.CounterVec
+}
 
 // NewClient returns a client of the service name at a base URL.
-func NewClient(name, base string) *Client {
-	return &Client{name, strings.TrimSuffix(base, "/")}
+func NewClient(r *metrics.Registry, name, base string) *Client {
+	requests := metrics.NewCounterVec(r, "http_client_requests_total",
+		"Requests sent, each try counted; 504 stands for no answer in time, 502 for none at all.", "code", "upstream")
+	requests.With("200", name)
+	return &Client{name, strings.TrimSuffix(base, "/"), requests}
 }
 
 // Post sends in as JSON and reads the answer into out. A failure of the other
 // service becomes a 502 for our caller; a bad request stays one.
 func (c *Client) Post(ctx context.Context, path string, in, out any) error {
 	resp, err := c.send(ctx, path, in)
+	c.count(ctx, resp)
 	if err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("%s did not answer in time: %w", c.name, ctx.Err())
@@ -51,12 +62,25 @@ func (c *Client) Post(ctx context.Context, path string, in, out any) error {
 	case resp.StatusCode == http.StatusBadRequest:
 		return Fail(http.StatusBadRequest, "%s", reason(body))
 	case resp.StatusCode != http.StatusOK:
-		return Fail(http.StatusBadGateway, "%s answered %d: %s", c.name, resp.StatusCode, reason(body))
+		return &Error{http.StatusBadGateway, fmt.Sprintf("%s answered %d: %s", c.name, resp.StatusCode, reason(body)), resp.StatusCode}
 	}
 	if err := json.Unmarshal(body, out); err != nil {
 		return Fail(http.StatusBadGateway, "%s sent malformed JSON: %v", c.name, err)
 	}
 	return nil
+}
+
+func (c *Client) count(ctx context.Context, resp *http.Response) {
+	code := http.StatusBadGateway
+	switch {
+	case resp != nil:
+		code = resp.StatusCode
+	case errors.Is(ctx.Err(), context.Canceled):
+		code = codeGone
+	case ctx.Err() != nil:
+		code = http.StatusGatewayTimeout
+	}
+	c.requests.With(strconv.Itoa(code), c.name).Inc()
 }
 
 func (c *Client) send(ctx context.Context, path string, in any) (*http.Response, error) {

@@ -12,15 +12,16 @@ const maxBody = 16 << 10 // bytes of a request or an answer
 
 // Error is a failure with the status code that the caller gets.
 type Error struct {
-	Code   int
-	Reason string
+	Code     int
+	Reason   string
+	Upstream int // status code of the service that was asked, 0 if it gave none
 }
 
 func (e *Error) Error() string { return e.Reason }
 
 // Fail makes an Error; the reason is one sentence for the caller.
 func Fail(code int, format string, args ...any) error {
-	return &Error{code, fmt.Sprintf(format, args...)}
+	return &Error{Code: code, Reason: fmt.Sprintf(format, args...)}
 }
 
 // Text makes a handler of a function that needs no body.

@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -13,27 +12,15 @@ import (
 	"syscall"
 	"time"
 
+	"lab/internal/admin"
 	"lab/internal/faults"
 )
 
 const (
 	shutdownGrace  = 1 * time.Second
 	faultsTokenEnv = "LAB_FAULTS_TOKEN"
+	adminTokenEnv  = "LAB_ADMIN_TOKEN"
 )
-
-// Addresses are the flags that every service has.
-type Addresses struct {
-	listen *string
-	faults *string
-}
-
-// AddressFlags defines -listen and -faults.
-func AddressFlags(listen string) Addresses {
-	return Addresses{
-		listen: flag.String("listen", listen, "`host:port` of the service"),
-		faults: flag.String("faults", "", "`host:port` of the faults API; empty means off; needs "+faultsTokenEnv),
-	}
-}
 
 // LogAsJSON makes structured lines on stderr the log of this process.
 func LogAsJSON(name string) {
@@ -42,7 +29,7 @@ func LogAsJSON(name string) {
 }
 
 // Run serves app until SIGTERM or SIGINT and returns the exit code.
-func Run(app App, at Addresses) int {
+func Run(app App, at Flags) int {
 	LogAsJSON(app.Name)
 	if err := run(app, at); err != nil {
 		slog.Error("stop", "error", err.Error())
@@ -52,15 +39,14 @@ func Run(app App, at Addresses) int {
 	return 0
 }
 
-func run(app App, at Addresses) error {
-	set := faults.New(app.State)
-	servers, err := listenAll(app, at, set)
+func run(app App, at Flags) error {
+	servers, err := listenAll(app, at)
 	if err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	slog.Info("start", "listen", *at.listen, "faults", *at.faults, "pid", os.Getpid())
+	slog.Info("start", "listen", *at.listen, "faults", *at.faults, "admin", *at.admin, "pid", os.Getpid())
 	return serveAll(ctx, servers)
 }
 
@@ -70,17 +56,47 @@ type bound struct {
 	net.Listener
 }
 
-func listenAll(app App, at Addresses, set *faults.Set) ([]bound, error) {
-	main, err := bind(*at.listen, app.handler(set))
-	if err != nil || *at.faults == "" {
-		return []bound{main}, err
+// side is an API beside the business port, for callers that have the token.
+type side struct {
+	addr, tokenEnv string
+	serve          func(token string) http.Handler
+}
+
+func listenAll(app App, at Flags) ([]bound, error) {
+	log, err := at.openLog(app.Metrics)
+	if err != nil {
+		return nil, err
 	}
-	token := os.Getenv(faultsTokenEnv)
+	if log != nil {
+		app.Faults = append(app.Faults, log.Chatter())
+	}
+	set := faults.New(app.State, app.Faults...)
+	main, err := bind(*at.listen, app.handler(set, log))
+	if err != nil {
+		return nil, err
+	}
+	servers := []bound{main}
+	for _, one := range []side{
+		{*at.faults, faultsTokenEnv, set.API},
+		{*at.admin, adminTokenEnv, func(token string) http.Handler { return admin.API(token, app.Admin) }},
+	} {
+		if servers, err = one.join(servers); err != nil {
+			return nil, err
+		}
+	}
+	return servers, nil
+}
+
+func (s side) join(servers []bound) ([]bound, error) {
+	if s.addr == "" {
+		return servers, nil
+	}
+	token := os.Getenv(s.tokenEnv)
 	if token == "" {
-		return nil, fmt.Errorf("the faults API needs a token in %s", faultsTokenEnv)
+		return nil, fmt.Errorf("the API at %s needs a token in %s", s.addr, s.tokenEnv)
 	}
-	side, err := bind(*at.faults, set.API(token))
-	return []bound{main, side}, err
+	server, err := bind(s.addr, s.serve(token))
+	return append(servers, server), err
 }
 
 // bind opens addr. net/http/pprof prolongs the write deadline by itself for
