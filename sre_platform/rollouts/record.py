@@ -124,7 +124,7 @@ def move(lease: Lease, rollout: Rollout, to: Move, data: Mapping[str, Any]) -> N
         "step_since": rollout.step_since if same_step else moment,
         "wanted": wanted.as_json() if to.state is not State.PROMOTING else rollout.wanted,
         "ending": to.ending,
-        "reason": to.reason,
+        "reason": rollout.reason if rollout.state == State.ROLLING_BACK else to.reason,  # the end keeps its why
     }
     if to.state in TOLD:
         values["tell_at"] = moment
