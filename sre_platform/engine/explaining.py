@@ -9,18 +9,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sre_platform.catalog.domain import downstream
 from sre_platform.catalog.models import topology
 from sre_platform.diagnosis.models import FindingRow
+from sre_platform.engine.knowing import budgets_of
 from sre_platform.engine.line import overtaken
-from sre_platform.engine.work import Candidate, Proposal, Situation, asked, try_key
+from sre_platform.engine.work import Candidate, Proposal, Situation, asked, ladder, try_key
 from sre_platform.guardrails.domain import Answer, Considered, Facts, Judgement, Request, considered
-from sre_platform.guardrails.models import every_policy
+from sre_platform.guardrails.models import every_policy, policies
 from sre_platform.incidents.domain import ENDED, Event, State
 from sre_platform.incidents.models import Incident
 from sre_platform.kernel.errors import SreError, Unknown
 from sre_platform.kernel.redaction import redact
 from sre_platform.playbook import library
-from sre_platform.playbook.schema import Playbook
+from sre_platform.playbook.schema import Call, Playbook
 from sre_platform.remediation import steps
 from sre_platform.remediation.models import Step
 
@@ -67,6 +69,11 @@ class Option:
             "says": step.says if step else "",
             "undo": step.undo if step else None,
             "irreversible": step.irreversible if step else "",
+            "effects": step.plan.get("effects", []) if step else [],
+            "diff": step.plan.get("diff", []) if step else [],
+            "reach": step.plan.get("reach") if step else None,
+            "tier": self.asked.tier,
+            "environment": self.asked.environment,
             "policies": [item.as_json() for item in self.policies],
             "guards": [item.as_json() for item in self.guards],
             "verdict": self.verdict.as_json() if self.verdict else None,
@@ -159,9 +166,10 @@ def of_finding(service: str, cause: str, action: str) -> Explanation:
         raise Unknown(f"The catalog knows no service {service!r}; known are: {', '.join(sorted(known)) or 'none'}.")
     steps.ACTIONS.get(action)
     situation = Situation(Incident(pk=NO_INCIDENT, service=service), books, known)
-    groups = _alike(books, action)
+    groups = _alike(books, action, ladder(policies(), known[service], cause))
     candidates = [
-        Candidate(_finding(service, cause, keys[0]), action, params, known[service]) for params, keys in groups
+        Candidate(_finding(service, cause, keys[0]), action, call.params, known[service], call.first)
+        for call, keys in groups
     ]
     facts = _facts(situation)
     options = [
@@ -176,15 +184,20 @@ def _finding(service: str, cause: str, playbook: str) -> FindingRow:
     return FindingRow(incident_id=NO_INCIDENT, playbook=playbook, service=service, cause=cause)
 
 
-def _alike(books: Mapping[str, Playbook], action: str) -> list[tuple[Mapping[str, Any], list[str]]]:
-    """The playbooks that propose an action, those together that would be judged alike; "" stands for none at all."""
-    groups: dict[tuple[str, bool], tuple[Mapping[str, Any], list[str]]] = {}
+def _alike(books: Mapping[str, Playbook], action: str, plan: Sequence[Call]) -> list[tuple[Call, list[str]]]:
+    """The playbooks that propose an action, those together that would be judged alike; "" stands for none at all.
+
+    A policy's ``plan`` is what all of them propose.
+    """
+    groups: dict[tuple[str, bool], tuple[Call, list[str]]] = {}
     for key, book in books.items():
-        for call in book.remediate:
+        for call in plan or book.remediate:
             if call.name == action:
-                same = (json.dumps(call.params, sort_keys=True, default=str), bool(book.proof))
-                groups.setdefault(same, (call.params, []))[1].append(key)
-    return list(groups.values()) or [({}, [""])]
+                own = any((one.name, one.params) == (call.name, call.params) for one in book.remediate)
+                asked_with = [call.params, [one.name for one in call.first]]
+                same = (json.dumps(asked_with, sort_keys=True, default=str), bool(book.proof) and own)
+                groups.setdefault(same, (call, []))[1].append(key)
+    return list(groups.values()) or [(Call(name=action), [""])]
 
 
 def _strictest(options: Sequence[Option]) -> Option | None:
@@ -227,7 +240,8 @@ def _facts(situation: Situation) -> Facts:
     """
     incident = situation.incident
     prepared = incident.steps.repairs().filter(state=Step.State.PREPARED).first()
-    facts = replace(situation.facts(but=prepared), policies=every_policy())
+    budgets = budgets_of(situation.topology, downstream(situation.topology, incident.service))
+    facts = replace(situation.facts(prepared, budgets), policies=every_policy())
     if incident.state not in ENDED:
         return facts
     return replace(facts, past=[item for item in facts.past if item.incident_id != incident.pk])

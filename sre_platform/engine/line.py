@@ -124,7 +124,7 @@ def decide(work: Work) -> Move | Wait:
             continue
         judgements, verdict = permission.permit(work, step, proposal.first)
         data = {"says": step.says, "undo": step.undo, "guards": [j.as_json() for j in judgements], "skipped": skipped}
-        data |= {"plan": step.plan}
+        data |= {"plan": step.plan, "policy": step.policy}
         if verdict.answer is guardrails.Answer.DENY:
             return Move(Event.REFUSED, f"{step.says}: {verdict.reason}", data)
         if verdict.answer is guardrails.Answer.ASK:

@@ -21,6 +21,7 @@ from sre_platform.diagnosis.models import FindingRow
 from sre_platform.diagnosis.turns import DatabaseTurns
 from sre_platform.engine import knowing
 from sre_platform.guardrails import domain as guardrails
+from sre_platform.guardrails.models import policies
 from sre_platform.incidents.domain import Event, State
 from sre_platform.incidents.models import Incident
 from sre_platform.incidents.record import Lease
@@ -125,13 +126,17 @@ class Situation:
         """What may be tried, likeliest cause first, its playbook's actions from mild to strong, but nothing twice."""
         rows = self.incident.steps.repairs().exclude(state__in=NOT_TRIED)
         tried = {try_key(*row) for row in rows.values_list("cause", "target", "action", "params")}
-        newest = self.incident.findings.order_by("-round").first()
+        newest, known = self.incident.findings.order_by("-round").first(), policies()
         for finding in self.incident.findings.filter(round=newest.round) if newest else ():
             target = self.topology.get(finding.service)
-            for call in self.playbooks[finding.playbook].remediate if target else ():
+            for call in self._ladder(finding, target, known) if target else ():
                 candidate = Candidate(finding, call.name, call.params, target, call.first) if target else None
                 if candidate and candidate.key not in tried:
                     yield candidate
+
+    def _ladder(self, finding: FindingRow, target: Target, known: Sequence[guardrails.Policy]) -> Sequence[Call]:
+        """From mild to strong: the plan of the policy that has one for this, else the playbook's actions."""
+        return ladder(known, target, finding.cause) or self.playbooks[finding.playbook].remediate
 
     def proposals(self, candidates: Iterable[Candidate] | None = None) -> Iterator[Proposal]:
         """Each candidate, prepared against the world as it is now, one at a time: a caller may stop at the first."""
@@ -180,9 +185,21 @@ class Situation:
         return sampling.take(step, number, self.criteria(), self.measurer(), beside)
 
     def _unproven(self, step: Step) -> str:
-        """The playbook that proposed the step, when no experiment proves it."""
+        """The playbook that the step comes from, when no experiment proves it, or not with this action."""
         book = self.playbooks.get(step.playbook)
-        return "" if book and book.proof else book.name if book else "(which is not known)"
+        if book is None:
+            return "(which is not known)"
+        own = any(call.name == step.action and dict(call.params) == step.params for call in book.remediate)
+        if book.proof and not own:
+            return f"{book.name} with {step.action} as a policy plans it"
+        return "" if book.proof else book.name
+
+
+def ladder(known: Sequence[guardrails.Policy], target: Target, cause: str) -> Sequence[Call]:
+    """The plan that one of these policies has for a cause at a service; empty when none has."""
+    about = guardrails.Request(0, target.service, "", cause, tier=target.tier, environment=target.environment)
+    policy = guardrails.planned(known, about)
+    return policy.plan if policy else ()
 
 
 def try_key(cause: str, service: str, action: str, params: Mapping[str, Any]) -> tuple[str, str, str, str]:

@@ -1,11 +1,11 @@
 """May we touch this now? Guards answer Allow, Ask or Deny, each with its reason; deny wins. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Protocol
+from typing import Any, Protocol
 
 from sre_platform.kernel.errors import SreError
 from sre_platform.playbook.schema import Call
@@ -199,6 +199,14 @@ class Facts:
         return next((policy for policy in self.policies if policy.covers(request)), None)
 
 
+def planned(policies: Iterable[Policy], request: Request) -> Policy | None:
+    """The first policy with a plan that covers the request whatever it does: its plan replaces the playbook's ladder.
+
+    Each action of the plan is then judged like any other: by the first policy that covers it.
+    """
+    return next((policy for policy in policies if policy.plan and replace(policy, action="*").covers(request)), None)
+
+
 def uncovered(request: Request) -> str:
     """What every guard says that needs a policy's figures when no policy covers the request."""
     return f"No policy covers {request.action} on {request.target} for {request.cause}."
@@ -212,7 +220,7 @@ class Considered:
     mismatch: str
     counts: bool
 
-    def as_json(self) -> dict[str, str | bool | int]:
+    def as_json(self) -> dict[str, Any]:
         policy = self.policy
         return {
             "policy": policy.name,
@@ -223,6 +231,7 @@ class Considered:
             "environment": policy.environment,
             "action": policy.action,
             "version": policy.version,
+            "plan": [call.name for call in policy.plan],
             "covers": not self.mismatch,
             "counts": self.counts,
             "why_not": self.mismatch,

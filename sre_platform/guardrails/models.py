@@ -1,14 +1,14 @@
-"""What people decide about automation: policies, and the switch that stops all of it."""
+"""What people decide about automation: policies, limits, freeze windows, and the switch that stops all of it."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 from pydantic import ValidationError as BadShape
 
 from sre_platform.guardrails import domain
@@ -18,8 +18,9 @@ from sre_platform.playbook.schema import Call
 
 # Seconds. The platform keeps what was done for SRE_KEEP_DAYS days, 30 by default; of longer ago it knows nothing.
 LONGEST_COOLDOWN_S = 30 * 86400.0
-SHARE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
-_PLAN = TypeAdapter(tuple[Call, ...])
+LONGEST_WINDOW_S = 86400.0  # of a limit; the past is read from rows each time, and a day of it is few of them
+MOST_CALLS = 20  # in a ladder
+_PLAN = TypeAdapter(Annotated[tuple[Call, ...], Field(max_length=MOST_CALLS)])
 
 
 def read_plan(value: Any) -> tuple[Call, ...]:
@@ -31,7 +32,28 @@ def check_plan(value: Any) -> None:
     try:
         read_plan(value)
     except BadShape as error:
-        raise ValidationError(str(error)) from error
+        first = error.errors()[0]
+        raise ValidationError(
+            f"{'.'.join(map(str, ['plan', *first['loc']]))}: {first['msg'].lower().rstrip('.')}."
+        ) from error
+
+
+def check_share(value: float) -> None:
+    _between(value, 0, 1)
+
+
+def check_cooldown(value: float) -> None:
+    _between(value, 0, LONGEST_COOLDOWN_S)
+
+
+def check_window(value: float) -> None:
+    _between(value, 1, LONGEST_WINDOW_S)
+
+
+def _between(value: float, least: float, most: float) -> None:
+    """As Django's validators for both ends, which let "not a number" through."""
+    if not least <= value <= most:
+        raise ValidationError(f"Must lie between {least:.0f} and {most:.0f}.")
 
 
 class RemediationPolicy(models.Model):
@@ -49,7 +71,9 @@ class RemediationPolicy(models.Model):
     cause = models.CharField(max_length=200, default="*", help_text="Pattern of causes.")
     action = models.CharField(max_length=200, default="*", help_text="Pattern of actions.")
     mode = models.CharField(max_length=10, choices=Mode, default=Mode.OBSERVE)
-    cooldown_s = models.FloatField(default=300, help_text="Seconds before the same action on the same target again.")
+    cooldown_s = models.FloatField(
+        default=300, validators=[check_cooldown], help_text="Seconds before the same action on the same target again."
+    )
     max_actions = models.PositiveSmallIntegerField(default=2, help_text="Actions that one incident may try.")
     enabled = models.BooleanField(default=True)
     tier = models.CharField(max_length=40, default="*", help_text="Pattern of the service's tier.")
@@ -61,15 +85,18 @@ class RemediationPolicy(models.Model):
         help_text="A ladder of actions from mild to strong, instead of the playbook's. Empty: the playbook's.",
     )
     min_healthy_share = models.FloatField(
-        default=0.5, validators=SHARE, help_text="Of the instances, while it is done."
+        default=0.5, validators=[check_share], help_text="Of the instances, while it is done."
     )
     max_blast_share = models.FloatField(
-        default=0.5, validators=SHARE, help_text="Of the instances, taken away at once."
+        default=0.5, validators=[check_share], help_text="Of the instances, taken away at once."
     )
     min_budget_left = models.FloatField(
-        default=0, validators=SHARE, help_text="Share of the error budget that has to be left. 0: does not count."
+        default=0,
+        validators=[check_share],
+        help_text="Share of the error budget that has to be left. 0: does not count.",
     )
     version = models.PositiveIntegerField(default=0, editable=False)
+    changed_by = ""  # whoever changes it says so here, for its versions
 
     class Meta:
         ordering = ["precedence", "name"]
@@ -77,6 +104,28 @@ class RemediationPolicy(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, **options: Any) -> None:
+        """Counts a version and keeps it with ``changed_by``; nothing is counted when nothing has changed."""
+        with transaction.atomic():
+            RemediationPolicy.objects.select_for_update().filter(pk=self.pk).first()  # whoever else saves it waits
+            newest = PolicyVersion.objects.filter(name=self.name).first()
+            before = (newest.policy_id, newest.content) if newest and self.pk else None
+            changed = before != (self.pk, self.content())
+            if changed:
+                self.version = newest.version + 1 if newest else 1
+                if options.get("update_fields") is not None:
+                    options["update_fields"] = {*options["update_fields"], "version"}
+            super().save(**options)
+            if changed:
+                told = {"version": self.version, "content": self.content(), "by": self.changed_by}
+                PolicyVersion.objects.create(policy=self, name=self.name, **told)
+
+    def content(self) -> dict[str, Any]:
+        """What it says, as JSON: all fields that people decide about."""
+        fields = [field.attname for field in self._meta.concrete_fields if field.attname not in ("id", "version")]
+        said: dict[str, Any] = json.loads(json.dumps({name: getattr(self, name) for name in fields}, default=str))
+        return said
 
     def as_value(self) -> domain.Policy:
         """This row as a value."""
@@ -129,9 +178,7 @@ class ActionLimit(models.Model):
     name = models.SlugField(max_length=100, unique=True)
     per = models.CharField(max_length=10, choices=Per, default=Per.ALL, help_text="What is counted together.")
     max_actions = models.PositiveIntegerField()
-    window_s = models.FloatField(
-        default=3600, validators=[MinValueValidator(1), MaxValueValidator(86400)], help_text="Seconds, a day at most."
-    )
+    window_s = models.FloatField(default=3600, validators=[check_window], help_text="Seconds, a day at most.")
     at_once = models.PositiveIntegerField(default=0, help_text="How many at the same time. 0: does not count.")
     service = models.CharField(max_length=200, default="*", help_text="Pattern.")
     cluster = models.CharField(max_length=200, default="*", help_text="Pattern.")

@@ -1,6 +1,7 @@
 """The large form: what its compose file promises, and that it starts what the embedded form starts."""
 
 import configparser
+import os
 import re
 import shlex
 import stat
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sre_platform.embedded.lab_build import LINKS, RELEASES
 from sre_platform.embedded.stack import HOME, SECRETS, USUAL_PORTS, Stack
 
 DOCKER = HOME / "docker"
@@ -89,6 +91,28 @@ def test_the_lab_runs_with_the_flags_of_the_embedded_form(name, tmp_path):
         assert re.search(r":\d+$", flags(here)[flag])[0] == re.search(r":\d+$", flags(there)[flag])[0]
     assert lab()[f"program:{name}"]["autorestart"] == ("true" if name == "users" else "false")
     assert lab()[f"program:{name}"].get("autostart", "true") == ("false" if name == "payments-canary" else "true")
+
+
+def test_the_lab_starts_with_every_release_in_place_and_leaves_a_deployed_one(tmp_path):
+    built, lab_dir, tools = (tmp_path / name for name in ("built", "lab", "tools"))
+    for service, names in RELEASES.items():
+        for release in names:
+            (built / service / "releases" / release).mkdir(parents=True)
+            (built / service / "releases" / release / service).write_text(release)
+    tools.mkdir()
+    (tools / "supervisord").write_text("#!/bin/sh\n")
+    (tools / "supervisord").chmod(0o755)
+    environment = {"PATH": f"{tools}:{os.environ['PATH']}", "LAB_BUILT": str(built), "SRE_LAB_DIR": str(lab_dir)}
+
+    def start():
+        subprocess.run(["sh", DOCKER / "lab" / "start.sh"], env=environment, check=True)
+        return {f"{service}/{link}": (lab_dir / service / link / service).read_text() for service, link in LINKS}
+
+    assert start() == {f"{service}/{link}": "v1" for service, link in LINKS}
+    current = lab_dir / "payments" / "current"
+    current.unlink()
+    current.symlink_to(lab_dir / "payments" / "releases" / "v4")
+    assert start() == {f"{service}/{link}": "v1" for service, link in LINKS} | {"payments/current": "v4"}
 
 
 def flags(words: list[str]) -> dict[str, str]:

@@ -23,14 +23,18 @@ func main() {
 
 	registry := new(metrics.Registry)
 	client := redis.New(registry, *redisAddr)
-	poolSize := admin.NewSetting("redis_pool_size", "connections", 1, 256, redis.PoolSize, client.Resize)
 	desk := &desk{
 		book:    newBook(),
 		cashier: newCashier(registry, *payments),
 		store:   &store{client},
 		archive: newArchive(client),
 	}
-	os.Exit(service.Run(service.App{
+	os.Exit(service.Run(app(desk, registry, client), at))
+}
+
+func app(desk *desk, registry *metrics.Registry, client *redis.Client) service.App {
+	poolSize := admin.NewSetting("redis_pool_size", "connections", 1, 256, redis.PoolSize, client.Resize)
+	return service.App{
 		Name:    "orders",
 		Timeout: requestTimeout,
 		Routes:  []service.Route{{Method: "POST", Path: "/orders", Handler: service.JSON(desk.place)}},
@@ -39,5 +43,5 @@ func main() {
 		Metrics: registry,
 		Admin:   append(desk.cashier.points(), poolSize),
 		Faults:  []faults.Kind{desk.archive.fault()},
-	}, at))
+	}
 }
