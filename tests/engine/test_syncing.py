@@ -28,7 +28,8 @@ policies:
   - {name: careful, mode: approve}
 """
 VARIABLES = {"ORDERS_URL": "http://127.0.0.1:9001"}
-LAB = {f"SRE_LAB_{name}_URL": "http://127.0.0.1:1" for name in ("USERS", "STOREFRONT", "ORDERS", "PAYMENTS")}
+LAB_PARTS = ("USERS", "STOREFRONT", "ORDERS", "PAYMENTS", "PAYMENTS_CANARY", "ENVOY_ADMIN")
+LAB = {f"SRE_LAB_{name}_URL": "http://127.0.0.1:1" for name in LAB_PARTS}
 
 
 def catalog(folder: Path, text: str = CATALOG, **variables: str):
