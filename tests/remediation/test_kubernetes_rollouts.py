@@ -250,5 +250,10 @@ def test_what_an_autoscaler_owns_or_somebody_has_switched_off_is_not_scaled(shop
     shop.fake.create(path + "pay-hpa", "HorizontalPodAutoscaler", own)
     assert refused("k8s_scale", shop, "autoscaler pay-hpa decides", factor=2)
     shop.fake.delete(path + "pay-hpa")
+    aim = prepare("k8s_scale", shop, factor=2).aim
+    shop.fake.create(path + "late", "HorizontalPodAutoscaler", own)
+    with pytest.raises(Rejected, match="autoscaler late decides"):
+        apply("k8s_scale", shop, aim)
+    shop.fake.delete(path + "late")
     spec(shop, replicas=0)
     assert refused("k8s_scale", shop, "somebody's decision", factor=2)
