@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sre_platform.clients import rotated
+from sre_platform.clients.rotated import opened as open_folder
 from sre_platform.clients.supervisor import Supervisor
 from sre_platform.kernel.errors import Lost, Malformed, Rejected
 from sre_platform.remediation import steps
@@ -145,14 +146,61 @@ def test_a_handle_that_could_mean_more_than_rotated_logs_is_malformed(logs, wron
         prepare(logs, target=logs.target(**wrong))
 
 
-def test_a_rotation_in_between_is_noticed(logs):
+def rotate(logs):
+    """As a logger does: the older ones move on, packed or not."""
+    for path in sorted(logs.folder.glob("orders.log.*"), key=lambda path: -int(path.name.split(".")[2])):
+        number, dot, packed = path.name.removeprefix("orders.log.").partition(".")
+        path.rename(logs.folder / f"orders.log.{int(number) + 1}{dot}{packed}")
+    logs.add(1)
+
+
+def test_files_that_rotation_has_renamed_meanwhile_are_packed_under_their_new_names(logs):
     prepared = prepare(logs)
-    for number in (4, 3, 2):
-        (logs.folder / f"orders.log.{number}").rename(logs.folder / f"orders.log.{number + 1}")
-    before = logs.contents()
-    said = apply(logs, prepared)
-    assert said.startswith("0 of 3")
-    assert logs.contents() == before
+    held = set(logs.contents().values())
+    rotate(logs)
+    assert apply(logs, prepared).startswith("3 of 3 logs of orders were packed; ")
+    assert logs.names() == ["orders.log", "orders.log.1", "orders.log.2", *(f"orders.log.{n}.gz" for n in (3, 4, 5))]
+    assert held <= set(logs.contents().values())
+    assert PACK.look(logs.target(), prepared.aim, WORLD) is Seen.DONE
+
+
+def test_undone_after_another_rotation_the_same_lines_are_there_unpacked(logs):
+    prepared = prepare(logs)
+    apply(logs, prepared)
+    rotate(logs)
+    back = prepare(logs, **prepared.undo)
+    rotate(logs)
+    held = logs.contents()
+    assert PACK.look(logs.target(), back.aim, WORLD) is Seen.NOT_DONE
+    assert apply(logs, back) == "3 of 3 logs of orders were unpacked"
+    assert PACK.look(logs.target(), back.aim, WORLD) is Seen.DONE
+    assert logs.contents() == held
+    assert not [name for name in logs.names() if name.endswith(".gz")]
+
+
+def test_old_logs_that_were_renamed_are_deleted_and_no_others(logs):
+    prepared = prepare(logs, DELETE, older_than_s=60)
+    rotate(logs)
+    young = {name: content for name, content in logs.contents().items() if name in ("orders.log.1", "orders.log.2")}
+    assert apply(logs, prepared, DELETE).startswith("3 of 3 old logs of orders were deleted; ")
+    assert logs.contents() == young | {"orders.log": b"now\n"}
+    assert DELETE.look(logs.target(), prepared.aim, WORLD) is Seen.DONE
+
+
+def test_rotation_waits_for_us_and_we_wait_for_it_but_not_for_ever(logs, monkeypatch):
+    seen = []
+
+    def rotation_tries():
+        with open_folder(str(logs.folder)) as other:
+            seen.append(other._lock())
+
+    prepared = prepare(logs)
+    apply(logs, prepared, confirm=rotation_tries)
+    assert seen
+    assert not any(seen)
+    monkeypatch.setattr(rotated, "HELD_WITHIN_S", 0.05)
+    with open_folder(str(logs.folder)) as other, other.held(), pytest.raises(Rejected, match="locked by somebody else"):
+        apply(logs, prepared)
 
 
 def test_a_packed_file_that_holds_something_else_is_not_overwritten(logs):
