@@ -14,7 +14,7 @@ import yaml
 from sre_platform.clients import http, releases
 from sre_platform.clients.supervisor import Process, Supervisor
 from sre_platform.diagnosis.rules.disk_filling import FULL_SHARE
-from sre_platform.embedded import parts
+from sre_platform.embedded import envoy, parts
 from sre_platform.embedded.lab_build import LINKS, LOGS, RELEASES, build
 from sre_platform.embedded.stack import (
     HOME,
@@ -158,6 +158,19 @@ def test_every_copy_of_a_service_is_told_its_admin_port_and_the_token(tmp_path: 
         address = words[words.index("-admin") + 1]
         assert environment[f"SRE_LAB_{name.upper().replace('-', '_')}_ADMIN_URL"] == f"http://{address}"
         assert programs[name].environment["LAB_ADMIN_TOKEN"] == environment["SRE_LAB_ADMIN_TOKEN"]
+
+
+@pytest.mark.parametrize("found", [None, "/opt/envoy"])
+def test_orders_reaches_payments_through_envoy_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: str | None
+) -> None:
+    monkeypatch.setattr(envoy, "executable", lambda: found)
+    stack = Stack.plan(tmp_path, "embedded")
+    programs = {program.name: program for program in stack.programs([])}
+    words = programs["orders"].command
+    assert words[words.index("-payments") + 1] == stack.url("PAYMENTS_ROUTE" if found else "PAYMENTS")
+    assert ("envoy" in programs) is bool(found)
+    assert stack.environment()["SRE_LAB_ENVOY_ADMIN_URL"] == (stack.url("ENVOY_ADMIN") if found else "")
 
 
 def test_the_drill_that_fills_the_log_volume_knows_its_budget() -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -10,11 +11,11 @@ import pytest
 from sre_platform.clients import rotated
 from sre_platform.clients.rotated import opened as open_folder
 from sre_platform.clients.supervisor import Supervisor
-from sre_platform.kernel.errors import Malformed, Rejected
+from sre_platform.kernel.errors import Lost, Malformed, Rejected
 from sre_platform.remediation import steps
 from sre_platform.remediation.domain import Seen, World
 from sre_platform.remediation.steps import ACTIONS, Outcome
-from tests.fakes.leases import Died, Mortal, incident, take, with_fate
+from tests.fakes.leases import Died, Mortal, Overtaken, incident, take, with_fate
 from tests.fakes.logs import OLD, lines, logging
 
 PACK, DELETE = ACTIONS.get("compress_logs"), ACTIONS.get("delete_old_logs")
@@ -227,14 +228,15 @@ def test_a_packed_file_that_holds_something_else_is_not_overwritten(logs):
     assert (logs.folder / "orders.log.4").read_bytes() == lines(4)
 
 
-def test_a_full_disk_leaves_the_log_and_no_rubbish(logs, monkeypatch):
-    def full(_descriptor):
-        raise OSError(28, "No space left on device")
-
+def test_where_the_packed_file_has_no_room_the_log_stays_and_no_rubbish(logs):
     prepared, before = prepare(logs), logs.names()
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(Rejected, match=r"log\.4\.gz cannot be written: .*No space left"):
-        apply(logs, prepared)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))  # as a disk that has no more room than that
+    try:
+        with pytest.raises(Rejected, match=r"log\.4\.gz cannot be written: .*File too large"):
+            apply(logs, prepared)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert logs.names() == before
 
 
@@ -304,6 +306,19 @@ def test_an_owner_dies_and_the_next_one_finishes_without_a_line_lost(logs, last)
     assert carry(logs, step).outcome is Outcome.DONE
     assert logs.contents() == before
     assert logs.names() == ["orders.log", "orders.log.1", *(f"orders.log.{number}.gz" for number in (2, 3, 4))]
+
+
+@pytest.mark.parametrize("last", range(1, CONFIRMED + 1))
+@pytest.mark.django_db
+def test_who_is_overtaken_stops_and_the_next_one_finishes(logs, last):
+    before, step = logs.contents(), written(logs)
+    old = with_fate(Overtaken, take(step.incident_id), last)
+    with pytest.raises(Lost, match="taken over"):
+        carry(logs, step, old)
+    assert logs.contents() == before
+    assert carry(logs, step).outcome is Outcome.DONE
+    assert logs.contents() == before
+    assert not [name for name in logs.names() if name.endswith(".part")]
 
 
 @pytest.mark.parametrize("last", range(1, CONFIRMED + 1))

@@ -88,6 +88,7 @@ def test_a_bad_canary_loses_all_traffic_before_anything_else_is_done(it):
     assert (rollout.state, it.envoy.weight, it.runs(CANARY), it.runs(BASELINE)) == (State.ROLLED_BACK, 0, False, True)
     assert order == ["start", "weigh", "weigh", "stop"]
     assert "requests to the canary failed with 5xx" in rollout.events.get(name="rolling_back").reason
+    assert "requests to the canary failed with 5xx" in rollout.reason, "the end says why, too"
     assert rollout.events.get(name="rolling_back").data["numbers"]["verdict"] == "fail"
     assert (it.release, Change.objects.count()) == ("v1", 0)
     assert rollout.tell_at is not None
