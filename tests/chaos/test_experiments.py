@@ -88,7 +88,11 @@ def test_what_it_expects_can_come_of_it(name):
 def test_the_place_that_it_expects_is_there(name):
     file, _, line = loaded(name)[1].site.rpartition(":")
     text = (FOLDER / file).read_text().splitlines()[int(line) - 1]
-    wanted = {"orders/goroutine-leak": "answers <- answer", "payments/hung": "t.mu.Lock()"}
+    wanted = {
+        "orders/goroutine-leak": "answers <- answer",
+        "payments/crash-loop": "most[name] = maxCents",
+        "payments/hung": "t.mu.Lock()",
+    }
     assert text.strip() == wanted[name]
 
 
