@@ -7,6 +7,7 @@ import pytest
 
 from sre_platform.chaos import probes
 from sre_platform.chaos.drills import HARM_PROBE, _harmed
+from sre_platform.chaos.lab import ADMINISTERED
 from sre_platform.kernel.clock import now
 from sre_platform.rollouts import record, walk
 from sre_platform.rollouts.models import Rollout
@@ -57,7 +58,9 @@ def test_users_were_well_is_measured_since_the_experiment_began(monkeypatch, rat
     with serving(Answer(200, json.dumps(report).encode())) as wire:
         for name in ("DIR", "FAULTS_TOKEN", "USERS_URL"):
             monkeypatch.setenv(f"SRE_LAB_{name}", wire.url)
-        for name in ("SRE_LAB_FAULTS", "SRE_SUPERVISOR_URL", "SRE_BASE_URL", "SRE_INTAKE_TOKEN", "SRE_LAB_ADMIN_TOKEN"):
+        names = [f"SRE_LAB_{service.upper()}_ADMIN_URL" for service in ADMINISTERED]
+        names += ["SRE_LAB_FAULTS", "SRE_SUPERVISOR_URL", "SRE_BASE_URL", "SRE_INTAKE_TOKEN", "SRE_LAB_ADMIN_TOKEN"]
+        for name in names:
             monkeypatch.setenv(name, "a=b")
         assert probes.users_were_well() is said
     [call] = wire.calls
