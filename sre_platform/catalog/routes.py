@@ -30,11 +30,11 @@ class EnvoyRoute(Handle):
     """An Envoy between a service and its callers: its admin port, two clusters, and the runtime keys of its routes.
 
     ``runtime_prefix`` is the route's ``runtime_key_prefix``; ``header_key`` and ``region_key`` are the keys of the
-    routes that send labelled requests to the canary (empty: there are none).
+    routes that send labelled requests to the canary (empty: there are none). Without ``admin_url`` there is no Envoy.
     """
 
     handle: ClassVar[str] = "envoy"
-    admin_url: Annotated[str, AfterValidator(_address), Field(min_length=1)]
+    admin_url: Address = ""
     baseline: str = Field(pattern=_NAME, max_length=200)
     canary: str = Field(pattern=_NAME, max_length=200)
     runtime_prefix: str = Field(pattern=_NAME, max_length=200)

@@ -14,11 +14,21 @@ from sre_platform.kernel.errors import Malformed, Rejected, Unavailable
 
 NOT_RUNNING = 70  # supervisor.xmlrpc.Faults
 ALREADY_STARTED = 60
+NO_FILE = 20
+FAILED_WITHIN = 500  # the HTTP status of an exception in supervisord
+AT_REST = frozenset({"STOPPED", "EXITED", "FATAL"})  # supervisor does nothing about it until it is told to
+
+
+class Failed(Unavailable):
+    """supervisord answers, and says that it failed over the question itself."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """A supervised process. ``state`` is supervisor's word (RUNNING, EXITED, FATAL, ...); times are epoch seconds."""
+    """A supervised process. ``state`` is supervisor's word (RUNNING, EXITED, FATAL, ...); times are epoch seconds.
+
+    ``complaint`` is why it could not be started, in supervisor's words; empty while it could.
+    """
 
     name: str
     state: str
@@ -27,10 +37,16 @@ class Process:
     stopped: int
     seen: int
     exit_status: int
+    complaint: str = ""
 
     @property
     def running(self) -> bool:
         return self.state == "RUNNING"
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether it is not there and nobody tries to start it: in BACKOFF its supervisor does, soon."""
+        return self.state in AT_REST
 
 
 class Supervisor:
@@ -52,6 +68,7 @@ class Supervisor:
             stopped=info["stop"],
             seen=info["now"],
             exit_status=info["exitstatus"],
+            complaint=info.get("spawnerr", ""),
         )
 
     def processes(self) -> list[str]:
@@ -70,6 +87,27 @@ class Supervisor:
         """Send a signal (``KILL``, ``STOP``, ...) to a running process."""
         self._call("supervisor.signalProcess", name, signal)
 
+    def output_tail(self, name: str, max_bytes: int) -> str:
+        """The end of what a process wrote to stderr, or to stdout when both go there or stderr is empty.
+
+        Raises Rejected when the supervisor keeps neither.
+        """
+        said = self._tail("supervisor.readProcessStderrLog", name, max_bytes=max_bytes, tolerate=NO_FILE)
+        return said or self._tail("supervisor.readProcessStdoutLog", name, max_bytes=max_bytes)
+
+    def log_tail(self, max_bytes: int) -> str:
+        """The end of supervisord's own log."""
+        return self._tail("supervisor.readLog", max_bytes=max_bytes)
+
+    def _tail(self, method: str, *args: str, max_bytes: int, tolerate: int | None = None, fewer: int = 3) -> str:
+        """supervisord does not answer when the cut goes through a character: then it is tried some bytes later."""
+        try:
+            return str(self._call(method, *args, -max_bytes, 0, tolerate=tolerate) or "")
+        except Failed:
+            if not fewer:
+                raise
+            return self._tail(method, *args, max_bytes=max_bytes - 1, tolerate=tolerate, fewer=fewer - 1)
+
     def shutdown(self) -> None:
         """Stop everything and end supervisord itself."""
         self._call("supervisor.shutdown")
@@ -87,7 +125,11 @@ class Supervisor:
             deadline_s=15.0,
             timeout=(2.0, 15.0),
             max_bytes=1024 * 1024,
+            raise_for_status=False,
         )
+        if answer.status == FAILED_WITHIN:
+            raise Failed(f"The supervisor failed over {method}{args}: {answer.text[:200]}")
+        http.check_status(answer, "POST")
         try:
             [value], _ = xmlrpc.client.loads(answer.text)
         except xmlrpc.client.Fault as fault:

@@ -20,9 +20,11 @@ TEST_REGION = "test"  # the region whose requests a canary may get first
 # Longer than orders waits for payments (0.5 s), so that whatever orders does when payments hangs stays the same.
 ROUTE_TIMEOUT_S = 2.0
 CONNECT_TIMEOUT_S = 0.3
-# Bounds of the latency histogram in ms. Below 10 ms nobody notices a difference, so all of that is one bucket; from
-# there each bound is 5 % above the last, a third of the P99 rise that matters; and the absolute limit is one of them.
-FINEST_MS, SLOWEST_MS, APART, LIMIT_MS = 10.0, 5000.0, 1.05, 850.0
+# Bounds of the latency histogram in ms. What is below the first is one bucket, so no difference there counts: payments
+# owes its callers a P99 of 300 ms and answers within one, and on a loaded machine of two cores the P99 of either of two
+# equal processes was seen anywhere between 10 and 25 ms. From there each bound is 5 % above the last, a third of the
+# P99 rise that matters; and the absolute limit is one of them.
+FINEST_MS, SLOWEST_MS, APART, LIMIT_MS = 50.0, 5000.0, 1.05, 850.0
 
 
 def executable() -> str | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -17,11 +18,12 @@ RELEASES = {  # what each is good for is in experiments/lab/README.md
 }
 SERVICES = tuple(RELEASES)
 LINKS = (*((service, "current") for service in SERVICES), ("payments", "canary"))  # what runs, as links to releases
+LOGS = {"payments": "payments/log", "payments-canary": "payments/canary-log"}  # folders of logs of requests
 BUILD_TIMEOUT_S = 600
 
 
 def build(source: Path, lab: Path, cache: Path, say: Callable[[str], None]) -> None:
-    """Build what has changed since the last time into ``lab`` and point everything that runs to its good release."""
+    """Build what has changed since the last time into ``lab``; good releases are what runs, and logs are empty."""
     stamp, digest = lab / "built", _digest(source)
     if not stamp.exists() or stamp.read_text() != digest:
         go = parts.go()
@@ -34,6 +36,8 @@ def build(source: Path, lab: Path, cache: Path, say: Callable[[str], None]) -> N
         stamp.write_text(digest)
     for service, link in LINKS:
         releases.switch(str(lab / service / link), str(lab / service / "releases"), "v1")
+    for folder in LOGS.values():
+        shutil.rmtree(lab / folder, ignore_errors=True)  # one that an experiment has left full fails every request
 
 
 def _go_build(go: str, source: Path, cache: Path, package: str, release: str, binary: Path) -> None:

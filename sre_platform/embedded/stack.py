@@ -21,6 +21,7 @@ from sre_platform.clients.supervisor import Supervisor
 from sre_platform.detection import export
 from sre_platform.detection.domain import AlertRule
 from sre_platform.embedded import envoy, parts
+from sre_platform.embedded.lab_build import LOGS
 from sre_platform.embedded.supervision import Program, configuration
 from sre_platform.kernel.envfile import env_lines, read_env_file, write_private
 from sre_platform.kernel.errors import SreError, Unavailable
@@ -44,6 +45,7 @@ USERS_RATE = 40  # requests per second, enough to see a fault within seconds and
 READY_WITHIN_S = 60.0
 STOPPED_WITHIN_S = 30.0
 LOG_VOLUME_MIB = 32  # budget of a folder with logs of requests; the alert DiskFilling of the lab's catalog knows it
+LOG_VOLUME = ("-log-volume", str(LOG_VOLUME_MIB))
 COPIES = ("storefront", "orders", "payments", "payments-canary")  # the processes that serve requests
 JOBS = ("users", *COPIES)
 HOME = Path(__file__).resolve().parents[2]
@@ -109,7 +111,8 @@ class Stack:
         lab = {
             "SRE_LAB_DIR": str(self.data / "lab"),
             "SRE_LAB_FAULTS": ",".join(f"{name}={self.url(name + '_FAULTS')}" for name in COPIES),
-            **{f"SRE_LAB_{part}_URL": self.url(part) for part in ("USERS", "ENVOY_ADMIN", *parts_of_lab)},
+            **{f"SRE_LAB_{part}_URL": self.url(part) for part in ("USERS", *parts_of_lab)},
+            "SRE_LAB_ENVOY_ADMIN_URL": self.url("ENVOY_ADMIN") if envoy.executable() else "",
             **{f"SRE_LAB_{part}_ADMIN_URL": self.url(part + "_ADMIN") for part in parts_of_lab},
         }
         password = self.secrets["SRE_SUPERVISOR_PASSWORD"]
@@ -172,8 +175,7 @@ class Stack:
         path = envoy.executable()
         router = [envoy.program(path, self.data / "envoy", self.ports)] if path else []
         flags = {
-            "payments": self._log_flags("log"),
-            "payments-canary": self._log_flags("canary-log"),
+            **{name: ["-log-file", str(lab / folder / "requests.log"), *LOG_VOLUME] for name, folder in LOGS.items()},
             "orders": ["-payments", self.url("PAYMENTS_ROUTE" if router else "PAYMENTS"), "-redis", redis],
             "storefront": ["-orders", self.url("ORDERS")],
         }
@@ -199,10 +201,6 @@ class Stack:
             autostart=not canary,
             stop_s=3,
         )
-
-    def _log_flags(self, folder: str) -> list[str]:
-        path = self.data / "lab" / "payments" / folder / "requests.log"
-        return ["-log-file", str(path), "-log-volume", str(LOG_VOLUME_MIB)]
 
     def _alerting(self, rules: Sequence[AlertRule]) -> list[Program]:
         hook = f"{self.url('WEB')}/hooks/alertmanager"

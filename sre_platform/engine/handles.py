@@ -13,9 +13,10 @@ from sre_platform.catalog.domain import Handle
 from sre_platform.kernel.errors import Malformed, SreError
 from sre_platform.kernel.registry import Registry
 from sre_platform.remediation.steps import ACTIONS
+from sre_platform.rollouts.routing import ROUTERS
 
-# Every registry whose plugins may name handles; the roll-outs' routers belong here, too.
-READERS: tuple[Registry[Any], ...] = (ACTIONS,)
+# Every registry whose plugins may name handles.
+READERS: tuple[Registry[Any], ...] = (ACTIONS, ROUTERS)
 
 
 def known() -> dict[str, type[Handle]]:

@@ -103,10 +103,10 @@ def sweep() -> None:
         ring(advance, incident_id)
     for incident_id in record.due(BATCH):
         ring(advance, incident_id)
-    for incident_id in record.watched(BATCH):
-        ring(watch, incident_id)
     for rollout_id in rollout_record.due(BATCH):
         ring(walk_rollout, rollout_id)
+    for incident_id in record.watched(BATCH):
+        ring(watch, incident_id)
     ring_tickets()
     ring_rollout_tickets()
     heartbeats.beat("sweep")
@@ -161,7 +161,12 @@ def _ring(task: Task, row_id: tuple[int, ...], in_s: float) -> None:
 
 def about(task: Task, row_id: int | None = None) -> dict[str, int]:
     """The log field that says what a task is about: ``incident``, ``ticket`` or ``rollout``; none for the others."""
-    fields = {advance.name: "incident", watch.name: "incident", deliver.name: "ticket", walk_rollout.name: "rollout"}
+    fields = {
+        advance.name: "incident",
+        watch.name: "incident",
+        deliver.name: "ticket",
+        walk_rollout.name: "rollout",
+    }
     field = fields.get(task.name)
     return {field: row_id} if field and row_id is not None else {}
 

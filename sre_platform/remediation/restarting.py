@@ -12,10 +12,13 @@ def replaced(supervisor: Supervisor, name: str, old_pid: int) -> bool:
 
 
 def replace(supervisor: Supervisor, name: str, old_pid: int, confirm: Callable[[], None]) -> str:
-    """Stop the process with ``old_pid`` if it is still there, then start one if none runs; says what was done."""
+    """Stop the process with ``old_pid`` if it is still there, then start one if none runs; says what was done.
+
+    One that ends again and again is stopped, too: its supervisor would not start it before the next try is due.
+    """
     if replaced(supervisor, name, old_pid):
         return f"{name} had been restarted already"
-    if supervisor.process(name).running:
+    if not supervisor.process(name).at_rest:
         confirm()
         supervisor.stop(name)
     confirm()

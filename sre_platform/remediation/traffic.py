@@ -23,6 +23,8 @@ class EnvoyWeights:
     """Weights as runtime keys of Envoy: one for each cluster, so that no snapshot holds half of a change."""
 
     def __init__(self, handle: EnvoyRoute) -> None:
+        if not handle.admin_url:
+            raise Rejected("The catalog names no admin port of an Envoy here, so there is no router.")
         self._handle, self._envoy = handle, Envoy(handle.admin_url)
 
     def read(self) -> Weights:
@@ -36,9 +38,8 @@ class EnvoyWeights:
         self._envoy.set_runtime(self._values(weights))
 
     def effects(self, weights: Weights) -> list[Effect]:
-        """The calls that ``set`` makes."""
-        body = {key: str(value) for key, value in self._values(weights).items()}
-        return [Effect("POST", f"{self._handle.admin_url}/runtime_modify", body)]
+        """The one call that ``set`` makes."""
+        return [Effect("POST", f"{self._handle.admin_url.rstrip('/')}/runtime_modify", self._values(weights))]
 
     def _values(self, weights: Weights) -> dict[str, int]:
         values = {
@@ -87,9 +88,9 @@ class NginxWeights:
             self._nginx.set_weight(weights.canary)
 
     def effects(self, weights: Weights) -> list[Effect]:
-        """The file that ``set`` writes, and that nginx is told to load it."""
+        """The file that ``set`` writes, and the signal that makes nginx load it."""
         written = Effect("write", self._handle.include, self._nginx.text(weights.canary))
-        return [written, Effect("HUP", self._handle.pid_file)]
+        return [written, Effect("signal HUP", self._handle.pid_file)]
 
 
 def _percent(text: str) -> int:

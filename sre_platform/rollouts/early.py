@@ -5,7 +5,8 @@ each answer. The other is against "its requests fail no oftener than the baselin
 which version each 5xx came from; an outage that both share does not win it. Each bet is a mixture over how bad the
 canary may be and starts with the stake 1, so that a healthy canary's stake ever exceeds 1/a with a probability of at
 most a (Ville 1939), however often one looks. A bet that has run over good times is deep in debt when bad ones begin, so
-every BLOCK samples a new pair begins, and pair k has a = ALPHA * 6 / (pi k)^2, which never sums to more than ALPHA.
+new pairs begin every ten samples, for much traffic, and every minute, for little: pair k of either kind has
+a = ALPHA / 2 * 6 / (pi k)^2, and all of them together never more than ALPHA.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from sre_platform.rollouts.domain import MOST_5XX
 
 # False alarms of a healthy canary over its whole walk: a tenth of the 1 % that the analysis as a whole is allowed.
 ALPHA = 0.001
-BLOCK = 10  # samples; the sampler takes one a second
+BLOCKS = (10, 60)  # samples, of which one a second is taken; the longest is a multiple of the others
 # How bad a canary may be: shares of 5xx from a little above the limit to "it answers nothing".
 SHARES = (0.02, 0.05, 0.15, 0.4, 0.98)
 # How much oftener than the baseline's its requests may fail.
@@ -44,9 +45,23 @@ class Alarm:
     stakes: tuple[float, float]
 
 
-def alarm(seconds: Sequence[Second], block: int) -> Alarm | None:
-    """Whether the samples of pair number ``block`` (from 0), of which there are BLOCK at the most, win both bets."""
-    allowed = log(pi**2 / 6 * (block + 1) ** 2 / ALPHA)
+def first_needed(newest: int) -> int:
+    """The number of the oldest sample that counts when ``newest`` (from 0) is the number of the newest."""
+    return newest - newest % max(BLOCKS)
+
+
+def alarm(seconds: Sequence[Second], first: int) -> Alarm | None:
+    """Whether any pair of bets on the newest samples is won; the first of ``seconds`` is sample number ``first``."""
+    newest = first + len(seconds) - 1
+    for length in BLOCKS if seconds else ():
+        block, since = divmod(newest, length)
+        if found := _won(seconds[max(0, len(seconds) - since - 1) :], block):
+            return found
+    return None
+
+
+def _won(seconds: Sequence[Second], block: int) -> Alarm | None:
+    allowed = log(len(BLOCKS) * pi**2 / 6 * (block + 1) ** 2 / ALPHA)
     requests, failed = sum(s.canary for s in seconds), sum(s.canary_5xx for s in seconds)
     if failed < LEAST_5XX:
         return None

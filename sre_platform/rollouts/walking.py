@@ -75,6 +75,8 @@ class Walk:
     def _act(self, rollout: Rollout, state: State) -> tuple[bool, str]:
         """Bring the world to the state; whether that is at its end, and why the canary has to go."""
         try:
+            if taken := self._taken(rollout, state):
+                return False, taken
             done = self._brought(rollout, state)
         except Lost:
             raise
@@ -82,6 +84,14 @@ class Walk:
             return False, self._troubled(state, error)
         self.blind.pop(ROUTER, None)
         return done, ""
+
+    def _taken(self, rollout: Rollout, state: State) -> str:
+        """Why to go back, when the canary had its share and somebody has taken it away: nobody works against that."""
+        if state not in AT_A_STEP or rollout.actual != rollout.wanted:
+            return ""
+        actual, wanted = self.hands.router.read(self.hands.target), rollout.weights
+        less = (actual.canary, actual.header, actual.region) < (wanted.canary, wanted.header, wanted.region)
+        return "The router was restarted, or somebody else took the canary's share of the traffic away." if less else ""
 
     def _brought(self, rollout: Rollout, state: State) -> bool:
         if state is State.ROLLING_BACK:
@@ -162,11 +172,11 @@ class Walk:
 
     def _alarm(self, rollout: Rollout) -> early.Alarm | None:
         newest = rollout.samples_taken - 1
-        block = max(newest, 0) // early.BLOCK
-        rows = rollout.samples.filter(number__gte=block * early.BLOCK)
+        first = early.first_needed(max(newest, 0))
+        rows = rollout.samples.filter(number__gte=first)
         values = [row.as_value() for row in rows]
         seconds = [early.Second(v.baseline.total, v.baseline.failed, v.canary.total, v.canary.failed) for v in values]
-        return early.alarm(seconds, block)
+        return early.alarm(seconds, first)
 
     def _judged(self, rollout: Rollout) -> Verdict | None:
         """The analysis of this step's requests, when it is due."""

@@ -32,6 +32,44 @@ def test_stop_and_start_are_idempotent():
         assert fake.effects == [("stop", "payments"), ("start", "payments")]
 
 
+def test_only_what_its_supervisor_leaves_alone_is_at_rest():
+    states = ("RUNNING", "STARTING", "BACKOFF", "STOPPING", "STOPPED", "EXITED", "FATAL", "UNKNOWN")
+    with supervising("payments") as fake:
+        supervisor = Supervisor(fake.url)
+        at_rest = []
+        for fake.processes["payments"].state in states:
+            at_rest += [supervisor.process("payments").state] if supervisor.process("payments").at_rest else []
+    assert at_rest == ["STOPPED", "EXITED", "FATAL"]
+
+
+def test_why_it_could_not_be_started_is_told():
+    with supervising("payments") as fake:
+        fake.processes["payments"].complaint = "can't find command 'payments'"
+        assert Supervisor(fake.url).process("payments").complaint == "can't find command 'payments'"
+
+
+def test_the_end_of_what_a_process_wrote_is_that_of_stderr_or_else_of_stdout():
+    with supervising("payments") as fake:
+        supervisor, process = Supervisor(fake.url), fake.processes["payments"]
+        with pytest.raises(Rejected, match="NO_FILE"):
+            supervisor.output_tail("payments", 5)
+        process.stdout = b"to stdout"
+        assert supervisor.output_tail("payments", 6) == "stdout"
+        process.stderr = b""
+        assert supervisor.output_tail("payments", 6) == "stdout"
+        process.stderr = b"to stderr"
+        assert supervisor.output_tail("payments", 6) == "stderr"
+
+
+def test_an_end_that_begins_within_a_character_is_read_from_the_next_one():
+    with supervising("payments") as fake:
+        fake.log = "ab\U0001f525end".encode()
+        assert [Supervisor(fake.url).log_tail(size) for size in (3, 4, 5, 6, 7)] == ["end"] * 4 + ["\U0001f525end"]
+        fake.log = b"\xff" * 20
+        with pytest.raises(Unavailable, match=r"failed over supervisor\.readLog"):
+            Supervisor(fake.url).log_tail(10)
+
+
 def test_signals_reach_the_process():
     with supervising("payments") as fake:
         Supervisor(fake.url).signal("payments", "KILL")

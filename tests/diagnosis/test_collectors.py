@@ -36,6 +36,7 @@ def test_all_collectors_are_registered():
         "log_templates",
         "perf_stat",
         "process",
+        "process_log",
         "prometheus_window",
         "recent_changes",
         "sli_window",
@@ -52,6 +53,7 @@ def test_all_collectors_are_registered():
         ("log_templates", "log_file"),
         ("health", "health_url"),
         ("process", "process"),
+        ("process_log", "process"),
         ("sli_window", "objectives"),
     ],
 )
@@ -180,6 +182,29 @@ def test_process_that_runs_and_one_that_ended():
         down = collect("process", target, world).data
         assert (down["state"], down["exit_status"], down["up_s"]) == ("EXITED", -1, 0)
         assert 7 <= down["down_s"] <= 9
+
+
+def test_the_log_of_a_process_is_what_it_wrote_and_what_its_supervisor_says_of_it():
+    target = Target("payments", process="payments")
+    with supervising("payments") as fake:
+        fake.processes["payments"].stdout = b"x" * 2000 + b"\npanic: no\n"
+        fake.log = b"2026-11-21 22:00:15,274 WARN exited: payments (exit status 2; not expected)\nnobody\n"
+        evidence = collect("process_log", target, scene(supervisor=fake.url), kib=1)
+    assert len(evidence.texts["output"]) == 1024
+    assert evidence.texts["output"].endswith("\npanic: no\n")
+    assert evidence.texts["supervisor"] == fake.log.decode().partition("nobody")[0]
+    assert evidence.data == {"process": "payments", "refused": {}}
+
+
+def test_the_half_of_a_log_that_can_be_read_is_kept_and_why_the_other_is_not():
+    target = Target("payments", process="payments")
+    with supervising("payments") as fake:
+        evidence = collect("process_log", target, scene(supervisor=fake.url))
+        fake.fail = {"readLog": "refuse"}
+        with pytest.raises(Unavailable, match=r"No log of payments could be read: .*NO_FILE"):
+            collect("process_log", target, scene(supervisor=fake.url))
+    assert set(evidence.texts) == {"supervisor"}
+    assert "NO_FILE" in evidence.data["refused"]["output"]
 
 
 def test_process_that_cannot_be_seen():

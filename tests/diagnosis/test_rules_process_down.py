@@ -9,7 +9,7 @@ def judge(state, exit_status=3):
     return ProcessDown().judge("payments", seen("process", state=state, **facts))
 
 
-@pytest.mark.parametrize("state", ["EXITED", "FATAL", "STOPPED"])
+@pytest.mark.parametrize("state", ["EXITED", "STOPPED"])
 def test_a_process_that_is_not_there(state):
     finding = judge(state)
     assert (finding.cause, finding.service, finding.confidence, finding.state) == (
@@ -25,8 +25,8 @@ def test_a_process_that_a_signal_ended():
     assert "ended by a signal" in judge("EXITED", -1).because[0]
 
 
-@pytest.mark.parametrize("state", ["RUNNING", "STARTING", "BACKOFF", "STOPPING", "UNKNOWN"])
-def test_a_process_that_is_there_or_on_its_way(state):
+@pytest.mark.parametrize("state", ["RUNNING", "STARTING", "BACKOFF", "FATAL", "STOPPING", "UNKNOWN"])
+def test_a_process_that_is_there_or_on_its_way_or_in_a_crash_loop(state):
     assert judge(state) is None
 
 

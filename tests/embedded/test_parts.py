@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from sre_platform.clients import http
+from sre_platform.clients import http, releases
 from sre_platform.clients.supervisor import Process, Supervisor
-from sre_platform.embedded import parts
-from sre_platform.embedded.lab_build import LINKS, RELEASES, build
+from sre_platform.embedded import envoy, parts
+from sre_platform.embedded.lab_build import LINKS, LOGS, RELEASES, build
 from sre_platform.embedded.stack import (
     HOME,
     LOG_VOLUME_MIB,
@@ -159,6 +159,19 @@ def test_every_copy_of_a_service_is_told_its_admin_port_and_the_token(tmp_path: 
         assert programs[name].environment["LAB_ADMIN_TOKEN"] == environment["SRE_LAB_ADMIN_TOKEN"]
 
 
+@pytest.mark.parametrize("found", [None, "/opt/envoy"])
+def test_orders_reaches_payments_through_envoy_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: str | None
+) -> None:
+    monkeypatch.setattr(envoy, "executable", lambda: found)
+    stack = Stack.plan(tmp_path, "embedded")
+    programs = {program.name: program for program in stack.programs([])}
+    words = programs["orders"].command
+    assert words[words.index("-payments") + 1] == stack.url("PAYMENTS_ROUTE" if found else "PAYMENTS")
+    assert ("envoy" in programs) is bool(found)
+    assert stack.environment()["SRE_LAB_ENVOY_ADMIN_URL"] == (stack.url("ENVOY_ADMIN") if found else "")
+
+
 def test_the_alert_for_a_filling_volume_knows_its_budget() -> None:
     rules = yaml.safe_load((HOME / "experiments" / "lab" / "catalog.yaml").read_text())["alert_rules"]
     [filling] = [rule for rule in rules if rule["name"] == "DiskFilling"]
@@ -184,20 +197,38 @@ def test_a_lab_that_does_not_build_says_why(tmp_path: Path, path: Path) -> None:
         build(source, tmp_path / "lab", tmp_path / "cache", lambda _: None)
 
 
-def test_the_lab_is_laid_out_with_the_good_release_linked_and_not_built_twice(tmp_path: Path, path: Path) -> None:
-    builds = tmp_path / "builds"
+@pytest.fixture
+def sources(tmp_path: Path, path: Path) -> Path:
+    """Sources of a lab, and a toolchain that makes empty binaries and notes that in ``builds``."""
     go = path / "go"
     go.write_text(
         '#!/bin/sh\n[ "$1" = version ] && echo go version go1.27.3 && exit\n'
-        f'echo build >> {builds}\nwhile [ "$1" != -o ]; do shift; done\n: > "$2"\n'
+        f'echo build >> {tmp_path / "builds"}\nwhile [ "$1" != -o ]; do shift; done\n: > "$2"\n'
     )
     go.chmod(0o755)
     source = tmp_path / "source"
     source.mkdir()
     (source / "go.mod").write_text("module lab\n")
+    return source
+
+
+def test_a_lab_that_starts_again_is_well_whatever_experiments_have_left(tmp_path: Path, sources: Path) -> None:
+    lab = tmp_path / "lab"
+    build(sources, lab, tmp_path / "cache", lambda _: None)
+    for service, link in LINKS:
+        releases.switch(str(lab / service / link), str(lab / service / "releases"), "v2")
+    for folder in LOGS.values():
+        (lab / folder).mkdir()
+        (lab / folder / "requests.log").write_text("full")
+    build(sources, lab, tmp_path / "cache", lambda _: None)
+    assert {releases.current(str(lab / service / link)) for service, link in LINKS} == {"v1"}
+    assert not [folder for folder in LOGS.values() if (lab / folder).exists()]
+
+
+def test_the_lab_is_laid_out_with_the_good_release_linked_and_not_built_twice(tmp_path: Path, sources: Path) -> None:
     for _ in range(2):
-        build(source, tmp_path / "lab", tmp_path / "cache", lambda _: None)
-    assert len(builds.read_text().splitlines()) == sum(map(len, RELEASES.values())) + 1
+        build(sources, tmp_path / "lab", tmp_path / "cache", lambda _: None)
+    assert len((tmp_path / "builds").read_text().splitlines()) == sum(map(len, RELEASES.values())) + 1
     built = {path.relative_to(tmp_path / "lab").as_posix() for path in (tmp_path / "lab").glob("*/releases/*/*")}
     assert built == {f"{name}/releases/{release}/{name}" for name, names in RELEASES.items() for release in names}
     for service, link in LINKS:

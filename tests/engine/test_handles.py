@@ -68,7 +68,11 @@ def test_what_contains_itself_is_malformed(tmp_path):
 
 def test_every_handle_that_an_action_names_is_known():
     named = {kind.handle for action in ACTIONS for kind in getattr(action, "handles", ())}
-    assert {"settings", "breakers", "flags", "logs"} <= named <= set(handles.known())
+    assert {"settings", "breakers", "flags", "logs", "ansible"} <= named <= set(handles.known())
+
+
+def test_what_the_roll_outs_read_is_known_too():
+    assert {"envoy", "nginx", "canary"} <= set(handles.known())
 
 
 def test_two_kinds_of_one_name_are_refused(monkeypatch):

@@ -15,7 +15,11 @@ from typing import Any
 
 from tests.fakes.wire import Answer, Call, serving
 
-UNKNOWN_METHOD, BAD_NAME, BAD_SIGNAL, SPAWN_ERROR, ALREADY_STARTED, NOT_RUNNING = 1, 10, 11, 50, 60, 70
+UNKNOWN_METHOD, BAD_NAME, BAD_SIGNAL, NO_FILE, SPAWN_ERROR, ALREADY_STARTED, NOT_RUNNING = 1, 10, 11, 20, 50, 60, 70
+METHODS = (
+    "getProcessInfo", "getAllProcessInfo", "startProcess", "stopProcess", "signalProcess", "readProcessStdoutLog",
+    "readProcessStderrLog", "readLog",
+)  # fmt: skip
 RUNNING_STATES = ("RUNNING", "STARTING", "BACKOFF")
 SIGNALS = ("KILL", "TERM", "HUP", "STOP", "CONT", "USR1")
 USER, PASSWORD = "sre", "p@ss:word"
@@ -32,6 +36,9 @@ class Process:
     exit_status: int = 0
     can_start: bool = True
     since: int = field(default_factory=lambda: int(time()) - 300)
+    stdout: bytes | None = None  # None: no such log is kept
+    stderr: bytes | None = None
+    complaint: str = ""
 
     def die(self, state: str = "EXITED", exit_status: int = 0) -> None:
         self.state, self.pid, self.exit_status, self.since = state, 0, exit_status, int(time())
@@ -45,7 +52,7 @@ class Process:
         moment = {"start": start, "stop": stop, "now": int(time())}
         return {
             "name": self.name, "group": self.name, "state": 20, "statename": self.state, "pid": self.pid,
-            "exitstatus": self.exit_status, "spawnerr": "", **moment,
+            "exitstatus": self.exit_status, "spawnerr": self.complaint, **moment,
         }  # fmt: skip
 
 
@@ -63,6 +70,7 @@ class FakeSupervisor:
         self.fail: dict[str, str] = {}
         self.watch: Callable[[str, str], None] = lambda _verb, _name: None
         self.down = False
+        self.log = b""
         self.ended = Event()
         self.url = ""
 
@@ -110,6 +118,15 @@ class FakeSupervisor:
         died = (lambda: process.die("EXITED", -1)) if signal == "KILL" else lambda: None
         return self._effect(f"signal {signal}", name, died)
 
+    def readProcessStdoutLog(self, name: str, offset: int, length: int) -> str:  # noqa: N802
+        return _end(self._process(name).stdout, offset, length, name)
+
+    def readProcessStderrLog(self, name: str, offset: int, length: int) -> str:  # noqa: N802
+        return _end(self._process(name).stderr, offset, length, name)
+
+    def readLog(self, offset: int, length: int) -> str:  # noqa: N802
+        return _end(self.log, offset, length, "supervisord")
+
     def answer(self, call: Call) -> Answer:
         wanted = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         if call.headers.get("authorization") != wanted:
@@ -129,15 +146,25 @@ class FakeSupervisor:
             done = self._call(name, args)
         except xmlrpc.client.Fault as fault:
             done = fault
+        except UnicodeDecodeError:  # supervisord does not answer when the cut goes through a character
+            return Answer(500, b"decoding")
         if failure == "die_after":
             return Answer(500, b"died after")
         result = done if isinstance(done, xmlrpc.client.Fault) else (done,)
         return Answer(200, xmlrpc.client.dumps(result, methodresponse=True).encode(), {"Content-Type": "text/xml"})
 
     def _call(self, name: str, args: tuple[Any, ...]) -> Any:
-        if name not in ("getProcessInfo", "getAllProcessInfo", "startProcess", "stopProcess", "signalProcess"):
+        if name not in METHODS:
             raise xmlrpc.client.Fault(UNKNOWN_METHOD, "UNKNOWN_METHOD")
         return getattr(self, name)(*args)
+
+
+def _end(log: bytes | None, offset: int, length: int, name: str) -> str:
+    """As supervisor.options.readFile and as_string do it, for an offset from the end."""
+    assert offset < 0 == length
+    if log is None:
+        raise xmlrpc.client.Fault(NO_FILE, f"NO_FILE: {name}")
+    return log[offset:].decode()
 
 
 @contextmanager

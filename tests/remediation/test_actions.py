@@ -107,6 +107,17 @@ def test_a_process_that_does_not_run_is_only_started(shop, name, release):
     assert action.look(shop.target(), aim, shop.world()) is Seen.DONE
 
 
+@pytest.mark.parametrize(("name", "release"), BOTH)
+def test_a_process_that_ends_again_and_again_is_stopped_first_so_that_its_start_is_not_waited_for(shop, name, release):
+    action = ACTIONS.get(name)
+    shop.process.die("BACKOFF")
+    prepared = prepare(action, shop)
+    apply(action, shop, prepared.aim)
+    assert shop.supervisor.effects == [("stop", "payments"), ("start", "payments")]
+    assert [effect.verb for effect in prepared.effects if effect.verb != "link"] == ["stop", "start"]
+    assert (shop.release, shop.process.state) == (release, "RUNNING")
+
+
 def test_rollback_restarts_what_was_restarted_from_the_old_release(shop):
     aim = prepare(ROLLBACK, shop).aim
     shop.process.spawn()  # somebody restarted it meanwhile: another pid, but still v2

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from sre_platform.catalog.models import Service, topology
 from sre_platform.catalog.routes import CanaryProcess
 from sre_platform.clients import releases
 from sre_platform.clients.supervisor import Supervisor
+from sre_platform.engine import rollouts as engine
 from sre_platform.kernel.clock import now
 from sre_platform.rollouts import record
 from sre_platform.rollouts.hands import Hands
@@ -54,6 +55,24 @@ class Scene:
     def page(self, call: Call) -> Answer:
         return Answer(503 if call.path in self.ill else 200, b"ok")
 
+    def remembered(self) -> tuple[Any, ...]:
+        """The world as it is, for ``restore``."""
+        processes = {name: replace(process) for name, process in self.supervisor.processes.items()}
+        return self.release, releases.running(self.canary_link), dict(self.envoy.runtime), processes
+
+    def restore(self, world: tuple[Any, ...]) -> None:
+        """The world as it was, and nothing done to it yet."""
+        release, canary, runtime, processes = world
+        releases.switch(self.link, str(self.folder / "releases"), release)
+        if canary:
+            releases.switch(self.canary_link, str(self.folder / "releases"), canary)
+        else:
+            Path(self.canary_link).unlink(missing_ok=True)
+        self.envoy.runtime = dict(runtime)
+        self.supervisor.processes.update({name: replace(process) for name, process in processes.items()})
+        self.supervisor.effects.clear()
+        self.envoy.effects.clear()
+
     def fields(self) -> dict[str, Any]:
         """The service as the catalog has it."""
         canary = {"process": CANARY, "release_link": self.canary_link, "health_url": f"{self.health_url}/canary"}
@@ -68,9 +87,7 @@ class Scene:
 
     def begin(self, steps: tuple[int, ...] = (5, 50, 100), step_s: float = 10.0, label: str = "") -> Rollout:
         """A roll-out of v2, written and due."""
-        from sre_platform.engine import rollouts
-
-        return rollouts.start("payments", "v2", "ann", steps, label, step_s)
+        return engine.start("payments", "v2", "ann", steps, label, step_s)
 
     def walk(self, rollout: Rollout, owner: str = "worker") -> Walk:
         """The walk in the hands of a new owner, whoever had it."""

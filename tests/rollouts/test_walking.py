@@ -88,6 +88,7 @@ def test_a_bad_canary_loses_all_traffic_before_anything_else_is_done(it):
     assert (rollout.state, it.envoy.weight, it.runs(CANARY), it.runs(BASELINE)) == (State.ROLLED_BACK, 0, False, True)
     assert order == ["start", "weigh", "weigh", "stop"]
     assert "requests to the canary failed with 5xx" in rollout.events.get(name="rolling_back").reason
+    assert "requests to the canary failed with 5xx" in rollout.reason, "the end says why, too"
     assert rollout.events.get(name="rolling_back").data["numbers"]["verdict"] == "fail"
     assert (it.release, Change.objects.count()) == ("v1", 0)
     assert rollout.tell_at is not None
@@ -208,9 +209,17 @@ def test_a_router_that_is_away_for_long_is_a_breach_and_the_way_back_is_tried_un
     assert (rollout.state, it.envoy.weight, it.runs(CANARY)) == (State.ROLLED_BACK, 0, False)
 
 
-def test_weights_that_somebody_else_changed_are_set_again(it):
+def test_who_takes_the_canarys_share_away_is_not_worked_against(it):
     rollout = ticks(it, it.begin(), until=[State.ANALYSING], serve=lambda: it.serve(5, 1))
-    it.envoy.runtime.clear()  # as after a restart of Envoy
+    it.envoy.runtime.clear()  # as after a restart of Envoy, or when shift_traffic gave all to the baseline
+    ticks(it, rollout, serve=lambda: it.serve(5, 1))
+    assert (rollout.state, it.envoy.weight, weights(it)) == (State.ROLLED_BACK, 0, [5])
+    assert "took the canary's share" in rollout.events.get(name="rolling_back").reason
+
+
+def test_who_gives_the_canary_more_is_corrected(it):
+    rollout = ticks(it, it.begin(), until=[State.ANALYSING], serve=lambda: it.serve(5, 1))
+    it.envoy.runtime |= {"routing.shop.canary": "90", "routing.shop.stable": "10"}
     it.walk(rollout).tick()
     assert it.envoy.weight == 5
 

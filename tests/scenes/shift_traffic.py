@@ -6,16 +6,17 @@ from sre_platform.remediation.domain import World
 from tests.fakes.envoy import envoy
 from tests.scenes import Scene
 
+WEIGHED = {"stable": "95", "canary": "5", "header": "100", "region": "0"}
+
 
 @contextmanager
 def scene(folder, monkeypatch):
-    """An Envoy that gives a quarter of the traffic to the canary."""
     with envoy() as it:
-        it.runtime |= {"routing.shop.stable": "75", "routing.shop.canary": "25"}
+        it.runtime |= {f"routing.shop.{name}": value for name, value in WEIGHED.items()}
         yield Scene(
-            Target("shop", handles={"envoy": it.handle()}),
+            Target("payments", handles={"envoy": it.handle()}),
             World(Supervisor(""), {}),
             {},
-            lambda: [("POST", f"{it.url}/runtime_modify", body) for body in it.effects],
-            lambda: it.weight,
+            lambda: [("POST", f"{it.url}/runtime_modify", {k: int(v) for k, v in call.items()}) for call in it.effects],
+            lambda: dict(it.runtime),
         )

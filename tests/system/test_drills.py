@@ -1,17 +1,23 @@
 """Every experiment against the real stack: real services, real faults, real repairs."""
 
+import json
+
 import pytest
 
 from sre_platform.chaos import experiment
+from sre_platform.embedded import envoy
 from tests.system.stack import HOME, Stack
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(200)]
 STAGES = ["detected", "received", "diagnosed", "decided", "acted", "verified"]
 EXPERIMENTS = experiment.names(HOME / "experiments")
 CONTROLS = [name for name in EXPERIMENTS if name.startswith("controls/")]
+EXPECTED = {name: experiment.load(experiment.find(HOME / "experiments", name))[1].outcome for name in EXPERIMENTS}
+ROLLOUTS = [name for name, outcome in EXPECTED.items() if outcome in ("rolled_back", "promoted")]
+BACK_WITHIN_S = 5.0  # of the breach being visible
 
 
-@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name not in CONTROLS])
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name not in (*CONTROLS, *ROLLOUTS)])
 def test_a_fault_is_healed_by_the_right_action_for_the_right_reason(stack: Stack, name: str) -> None:
     code, report, progress = stack.drill(name)
     expect = experiment.load(experiment.find(HOME / "experiments", name))[1]
@@ -23,6 +29,20 @@ def test_a_fault_is_healed_by_the_right_action_for_the_right_reason(stack: Stack
     assert report["verification"]
     assert all(check["met"] for check in report["verification"])
     assert report["ticket"]["actual"] in ("open", "closed")
+
+
+@pytest.mark.skipif(envoy.executable() is None, reason="there is no Envoy on this machine, so there is no router")
+@pytest.mark.timeout(450)
+@pytest.mark.parametrize("name", ROLLOUTS)
+def test_a_canary_gets_what_it_deserves_and_no_user_is_harmed(stack: Stack, name: str) -> None:
+    steps = stack.rows("select count(*) from remediation_step")
+    code, report, progress = stack.drill(name)
+    assert (code, report["outcome"], report["unexpected"]) == (0, EXPECTED[name], []), progress
+    assert (report["actions"], report["wrong_actions"]) == ([], 0)
+    assert stack.rows("select count(*) from remediation_step") == steps
+    assert report["stages"]["acted"] - report["stages"]["decided"] < BACK_WITHIN_S
+    weights = stack.rows("select actual from rollouts_rollout where id = ?", report["rollouts"][0])
+    assert json.loads(weights[0][0])["canary"] == 0
 
 
 @pytest.mark.parametrize("name", CONTROLS)

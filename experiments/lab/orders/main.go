@@ -23,21 +23,26 @@ func main() {
 
 	registry := new(metrics.Registry)
 	client := redis.New(registry, *redisAddr)
-	poolSize := admin.NewSetting("redis_pool_size", "connections", 1, 256, redis.PoolSize, client.Resize)
 	desk := &desk{
 		book:    newBook(),
 		cashier: newCashier(registry, *payments),
 		store:   &store{client},
 		archive: newArchive(client),
 	}
-	os.Exit(service.Run(service.App{
+	os.Exit(service.Run(app(desk, registry, client), at))
+}
+
+func app(desk *desk, registry *metrics.Registry, client *redis.Client) service.App {
+	poolSize := admin.NewSetting("redis_pool_size", "connections", 1, 256, redis.PoolSize, client.Resize)
+	redisTimeout := admin.NewSetting("redis_timeout_ms", "ms", 10, 2000, redis.Timeout.Milliseconds(), client.GiveUpAfter)
+	return service.App{
 		Name:    "orders",
 		Timeout: requestTimeout,
 		Routes:  []service.Route{{Method: "POST", Path: "/orders", Handler: service.JSON(desk.place)}},
 		State:   &desk.book.mu,
 		Check:   desk.book.check,
 		Metrics: registry,
-		Admin:   append(desk.cashier.points(), poolSize),
+		Admin:   append(desk.cashier.points(), poolSize, redisTimeout),
 		Faults:  []faults.Kind{desk.archive.fault()},
-	}, at))
+	}
 }

@@ -1,15 +1,22 @@
 """Deploys a release of a lab service as a pipeline would: switch the link, restart, report the change."""
 
+from contextlib import suppress
+
 from sre_platform.chaos.lab import Lab, from_environment
 from sre_platform.clients import http, releases
 from sre_platform.kernel.clock import now
+from sre_platform.kernel.errors import Rejected
 
 
 def inject(service: str, release: str) -> dict[str, str]:
-    """Deploy ``release`` and report it; returns what ran before and what runs now."""
+    """Deploy ``release`` and report it; returns what ran before and what runs now.
+
+    A release that does not come up is left to its supervisor, and reported all the same: no pipeline takes it back.
+    """
     lab = from_environment()
     before = releases.current(lab.link(service))
-    _deploy(lab, service, release)
+    with suppress(Rejected):
+        _deploy(lab, service, release)
     change = {"service": service, "kind": "deploy", "at": now().isoformat(), "before": before, "after": release}
     headers = {"Authorization": f"Bearer {lab.intake_token}"}
     http.request("POST", f"{lab.platform_url}/hooks/changes", json=change | {"by": "lab pipeline"}, headers=headers)

@@ -26,6 +26,7 @@ class Process:
             "up_s": max(0, process.seen - process.started) if process.running else 0,
             "down_s": max(0, process.seen - process.stopped) if not process.running else 0,
             "exit_status": process.exit_status,
+            "complaint": process.complaint,
         }
         asked = (f"supervisor.getProcessInfo({target.process})",)
         return Evidence(self.name, target.service, now(), data, asked=asked)

@@ -2,7 +2,7 @@ from collections.abc import Mapping
 
 from sre_platform.diagnosis.domain import Evidence, Finding
 
-DOWN = frozenset({"EXITED", "FATAL", "STOPPED"})
+DOWN = frozenset({"EXITED", "STOPPED"})  # FATAL was started as often as its supervisor may: that is a crash loop
 CONFIDENCE = 0.95
 
 

@@ -4,6 +4,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from sre_platform.catalog.domain import Target
+from sre_platform.clients.supervisor import Process
 from sre_platform.guardrails.domain import Reach
 from sre_platform.kernel.errors import Rejected
 from sre_platform.remediation.domain import Delta, Effect, Prepared, Seen, Traits, World
@@ -31,7 +32,7 @@ class RestartService:
             says=f"Restart {target.service} ({was}) through its supervisor",
             aim={"leave": params.leave, "old_pid": process.pid if process.running else 0},
             undo={"leave": "running" if process.running else "stopped"},
-            effects=_effects(target.process, process.running, params.leave),
+            effects=_effects(process, params.leave),
             diff=[Delta("process", process.pid or process.state, params.leave)],
             reach=Reach(total=1, ready=int(process.running), takes=int(process.running and params.leave != "running")),
         )
@@ -53,11 +54,13 @@ class RestartService:
         return Seen.DONE if done else Seen.NOT_DONE
 
 
-def _effects(name: str, running: bool, leave: str) -> list[Effect]:
-    """What replaces (``fresh``), starts or stops a process that runs, or does not."""
-    stop = [Effect("stop", name)] if running and leave != "running" else []
-    start = [Effect("start", name)] if leave == "fresh" or (leave == "running" and not running) else []
-    return [*stop, *start]
+def _effects(process: Process, leave: str) -> list[Effect]:
+    """What replaces (``fresh``), starts or stops a process that runs, does not, or ends again and again."""
+    running, tried = process.running, not (process.running or process.at_rest)
+    stops = {"fresh": running or tried, "stopped": running, "running": tried}
+    starts = {"fresh": True, "running": not running}
+    stop, start = ([Effect(verb, process.name)] for verb in ("stop", "start"))
+    return [*(stop if stops.get(leave) else []), *(start if starts.get(leave) else [])]
 
 
 def _replaces(aim: Mapping[str, Any]) -> int:

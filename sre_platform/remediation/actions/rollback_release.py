@@ -35,7 +35,7 @@ class RollbackRelease:
             says=f"Roll {target.service} back from {running} to {to}",
             aim={"release": to, "old_pid": process.pid if process.running else 0},
             undo={"to": running},
-            effects=[Effect("link", target.release_link, to), *_restart(target.process, process.running)],
+            effects=[Effect("link", target.release_link, to), *_restart(target.process, process.at_rest)],
             diff=[Delta("release", running, to), Delta("process", process.pid or process.state, "fresh")],
             reach=Reach(total=1, ready=int(process.running), takes=int(process.running)),
         )
@@ -56,8 +56,8 @@ class RollbackRelease:
         return Seen.DONE if linked and fresh else Seen.NOT_DONE
 
 
-def _restart(name: str, running: bool) -> list[Effect]:
-    return [*([Effect("stop", name)] if running else []), Effect("start", name)]
+def _restart(name: str, at_rest: bool) -> list[Effect]:
+    return [*([] if at_rest else [Effect("stop", name)]), Effect("start", name)]
 
 
 def _before(target: Target, running: str, world: World) -> str:

@@ -4,6 +4,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from sre_platform.catalog.domain import Target
+from sre_platform.catalog.routes import EnvoyRoute, NginxRoute
 from sre_platform.clients.traffic import WHOLE, Weights
 from sre_platform.kernel.errors import Rejected
 from sre_platform.remediation.domain import Delta, Prepared, Seen, Traits, World
@@ -15,6 +16,7 @@ class ShiftTraffic:
 
     name = "shift_traffic"
     traits = Traits()
+    handles = (EnvoyRoute, NginxRoute)
 
     class Params(BaseModel):
         """``baseline``: its percentage of all traffic. ``header``, ``region``: labelled requests get the canary."""

@@ -1,5 +1,5 @@
 from sre_platform.catalog.domain import Target
-from sre_platform.catalog.routes import EnvoyRoute
+from sre_platform.catalog.routes import CanaryProcess, EnvoyRoute
 from sre_platform.clients.envoy import Envoy
 from sre_platform.clients.traffic import Observed, Weights
 from sre_platform.remediation.traffic import EnvoyWeights
@@ -10,6 +10,7 @@ class EnvoyRouter:
 
     name = "envoy"
     Handle = EnvoyRoute
+    handles = (EnvoyRoute, CanaryProcess)
 
     def read(self, target: Target) -> Weights:
         return EnvoyWeights(target.held_by(EnvoyRoute)).read()

@@ -19,6 +19,7 @@ class NginxRouter:
 
     name = "nginx"
     Handle = NginxRoute
+    handles = (NginxRoute, CanaryProcess)
 
     def read(self, target: Target) -> Weights:
         return NginxWeights(target.held_by(NginxRoute)).read()
