@@ -66,7 +66,7 @@ def test_an_end_that_begins_within_a_character_is_read_from_the_next_one():
         fake.log = "ab\U0001f525end".encode()
         assert [Supervisor(fake.url).log_tail(size) for size in (3, 4, 5, 6, 7)] == ["end"] * 4 + ["\U0001f525end"]
         fake.log = b"\xff" * 20
-        with pytest.raises(Unavailable, match="failed over supervisor.readLog"):
+        with pytest.raises(Unavailable, match=r"failed over supervisor\.readLog"):
             Supervisor(fake.url).log_tail(10)
 
 
