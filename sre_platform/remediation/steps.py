@@ -177,7 +177,8 @@ def changed(step: Step, target: Target, world: World) -> str:
         fresh = prepare(step.action, step.params, target, world)
     except Rejected as error:
         return str(error)
-    if dict(fresh.aim) == step.aim:
+    still_fits = getattr(ACTIONS.get(step.action), "still_fits", None)
+    if dict(fresh.aim) == step.aim or (still_fits and still_fits(step.aim, fresh.aim)):
         return ""
     return (
         f"{step.target} has changed since the step was prepared, which was: {step.says}. Now it would be: {fresh.says}."
