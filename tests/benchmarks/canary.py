@@ -6,7 +6,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 from rich.console import Console
@@ -63,7 +63,7 @@ FOUND = ("5xx +1 point", "P99 +20 %")
 
 
 def measure() -> dict[str, dict[str, Any]]:
-    """By the kind of canary: the shares of verdicts, the seconds until a failure, and ms of the judging itself."""
+    """By the kind of canary: the shares of verdicts, the seconds until a failure, and the judging in ms of CPU time."""
     found = {name: _measured(name, count, _of(shape, fault, wanted)) for name, (count, fault, wanted) in CASES.items()}
     for name, deviation in WANDERING.items():
         found[name] = _measured(name, WANDERING_COUNT, _of(_wandering(deviation), HEALTHY, _any))
@@ -90,9 +90,9 @@ def _measured(name: str, count: int, traffic: Traffic) -> dict[str, Any]:
     verdicts, seconds, took = [], [], []
     for _ in range(count):
         baseline, canary = traffic(random)
-        begin = perf_counter()
+        begin = process_time()
         judged = judge(baseline, canary)
-        took.append(1000 * (perf_counter() - begin))
+        took.append(1000 * (process_time() - begin))
         late = judged.verdict is Verdict.FAIL and name in FOUND and judged.at > WITHIN_S
         verdicts.append(Verdict.INCONCLUSIVE if late else judged.verdict)
         seconds.append(judged.at)
