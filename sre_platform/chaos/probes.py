@@ -5,7 +5,7 @@ from datetime import datetime
 from time import monotonic, sleep
 
 from sre_platform.chaos.lab import from_environment
-from sre_platform.clients import http
+from sre_platform.clients import http, releases
 from sre_platform.incidents.domain import ENDED
 from sre_platform.incidents.models import Incident
 from sre_platform.intake.models import Delivery
@@ -89,6 +89,12 @@ def no_rollout_is_left(timeout_s: float = 30) -> bool:
     for rollout_id in Rollout.objects.filter(ended_at=None).values_list("pk", flat=True):
         ask(rollout_id, Wish.ABORT, "the experiment")
     return _wait(lambda: not Rollout.objects.filter(ended_at=None).exists(), timeout_s)
+
+
+def release_runs(service: str, release: str) -> bool:
+    """Whether this release of a service is linked, and its process runs. A drill in which this is false has failed."""
+    lab = from_environment()
+    return releases.running(lab.link(service)) == release and lab.supervisor.process(service).running
 
 
 def _wait(condition: Callable[[], bool], timeout_s: float) -> bool:

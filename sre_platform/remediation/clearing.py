@@ -75,6 +75,17 @@ def still_there(folder: Folder, handle: LogsHandle, files: Sequence[Mapping[str,
     return [replace(entry, name=named[entry.inode]) for entry in wanted if entry.inode in named]
 
 
+def still_fits(stored: Mapping[str, Any], fresh: Mapping[str, Any]) -> bool:
+    """Whether all files of a stored aim may still be touched: others may have come, and names are rotation's."""
+    return any(
+        stored.get(key) and _unnamed(stored[key]) <= _unnamed(fresh.get(key, ())) for key in ("files", "restore")
+    )
+
+
+def _unnamed(files: Sequence[Mapping[str, Any]]) -> set[tuple[tuple[str, Any], ...]]:
+    return {tuple(sorted((key, value) for key, value in item.items() if key != "name")) for item in files}
+
+
 def called_now(folder: Folder, handle: LogsHandle, log: "Packed") -> str:
     """The name of a log that was packed, as it would be unpacked now: a packed file keeps its log's time of change."""
     packed = folder.entries([pattern + PACKED for pattern in handle.patterns]) if log.mtime_ns else []

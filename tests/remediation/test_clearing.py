@@ -164,6 +164,20 @@ def test_files_that_rotation_has_renamed_meanwhile_are_packed_under_their_new_na
     assert PACK.look(logs.target(), prepared.aim, WORLD) is Seen.DONE
 
 
+@pytest.mark.parametrize(("action", "params"), [(PACK, {}), (DELETE, {"older_than_s": 60})])
+def test_a_rotation_between_decision_and_act_changes_nothing_that_matters_but_a_file_that_is_gone_does(
+    logs, action, params
+):
+    step = steps.from_prepared(
+        prepare(logs, action, **params), incident_id=1, playbook="p", cause="c", action=action.name, target="orders",
+        params=params,
+    )  # fmt: skip
+    rotate(logs)
+    assert steps.changed(step, logs.target(), WORLD) == ""
+    (logs.folder / "orders.log.5").unlink()
+    assert "has changed since the step was prepared" in steps.changed(step, logs.target(), WORLD)
+
+
 def test_undone_after_another_rotation_the_same_lines_are_there_unpacked(logs):
     prepared = prepare(logs)
     apply(logs, prepared)

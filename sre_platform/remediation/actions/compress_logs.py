@@ -20,6 +20,7 @@ class CompressLogs:
     name = "compress_logs"
     traits = Traits()
     handles = (LogsHandle,)
+    still_fits = staticmethod(clearing.still_fits)
 
     class Params(BaseModel):
         """At most ``max_files`` files and ``max_mib`` MiB of them in one run. ``restore`` is what an undo unpacks."""

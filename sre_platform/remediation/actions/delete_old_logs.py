@@ -20,6 +20,7 @@ class DeleteOldLogs:
     name = "delete_old_logs"
     traits = Traits(destroys="the lines of the deleted logs")
     handles = (LogsHandle,)
+    still_fits = staticmethod(clearing.still_fits)
 
     class Params(BaseModel):
         """Only files unchanged for ``older_than_s`` seconds; at most ``max_files`` and ``max_mib`` MiB in one run."""

@@ -25,7 +25,7 @@ from sre_platform.detection.export import prometheus_config
 from sre_platform.kernel.errors import SreError
 
 FOLDER = Path(__file__).parent
-PLAYBOOK = FOLDER.parents[2] / "playbooks" / "dependency" / "saturated.yaml"
+PLAYBOOKS = FOLDER.parents[2] / "playbooks" / "dependency"
 WINDOW_S = 20
 
 
@@ -119,7 +119,7 @@ def locks(binary: Path, scenario: str, apart_s: float = 3.0) -> None:
 
 
 def dependencies(binary: Path, scenarios: Sequence[str]) -> None:
-    """All of them at once, below one Prometheus, which is asked the playbook's queries."""
+    """All of them at once, below one Prometheus, which is asked the playbooks' queries."""
     with ExitStack() as stack:
         programs = {name: stack.enter_context(running(binary, name)) for name in scenarios}
         targets = {name.replace("/", "-"): program.address for name, program in programs.items()}
@@ -151,8 +151,9 @@ def _prometheus(folder: Path, targets: Mapping[str, str]) -> Iterator[str]:
 
 
 def _window(server: str, job: str, end: float) -> bytes:
-    [asked] = [call["prometheus_window"] for call in yaml.safe_load(PLAYBOOK.read_text())["collect"][:1]]
-    queries = {name: query.replace("{service}", job) for name, query in asked["queries"].items()}
+    books = [yaml.safe_load(path.read_text()) for path in sorted(PLAYBOOKS.glob("*.yaml"))]
+    asked = {name: query for book in books for name, query in book["collect"][0]["prometheus_window"]["queries"].items()}
+    queries = {name: query.replace("{service}", job) for name, query in asked.items()}
     start = end - WINDOW_S
     seen = {name: {"query": query, **_range(server, query, start, end)} for name, query in queries.items()}
     return json.dumps({"queries": seen, "start": start, "end": end, "step_s": 1.0}, separators=(",", ":")).encode()
