@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from sre_platform.chaos import probes
-from sre_platform.chaos.drills import HARM_PROBE, _harmed
+from sre_platform.chaos.drills import MUST_BE_TRUE, _denied
 from sre_platform.chaos.lab import ADMINISTERED
 from sre_platform.kernel.clock import now
 from sre_platform.rollouts import record, walk
@@ -67,10 +67,12 @@ def test_users_were_well_is_measured_since_the_experiment_began(monkeypatch, rat
     assert call.path.startswith("/report?window=40")
 
 
-@pytest.mark.parametrize(("func", "output", "harmed"), [(HARM_PROBE, False, True), (HARM_PROBE, True, False)])
-def test_a_drill_in_which_users_were_not_well_has_failed(func, output, harmed):
+@pytest.mark.parametrize(
+    ("func", "output", "harmed"), [(name, output, not output) for name in MUST_BE_TRUE for output in (True, False)]
+)
+def test_a_drill_in_which_something_was_seen_that_must_not_be_has_failed(func, output, harmed):
     run = {"activity": {"provider": {"func": func}}, "output": output}
     other = {"activity": {"provider": {"func": "rollout_ended"}}, "output": False}
-    assert _harmed({"run": [other, run]}) is harmed
-    assert not _harmed({})
-    assert hasattr(probes, HARM_PROBE)
+    assert _denied({"run": [other, run]}) is harmed
+    assert not _denied({})
+    assert hasattr(probes, func)
