@@ -177,7 +177,7 @@ def _first(work: Work, step: Step, target: Target) -> Move | None:
     for earlier in step.led_by.order_by("pk"):
         if earlier.state == earlier.State.APPLIED:
             continue
-        carried = steps.carry_out(earlier, target, work.world(), work.lease)
+        carried = steps.carry_out(earlier, target, work.world(), work.lease, permission.unless_stopped(work))
         data = {"says": earlier.says, "action": earlier.action, "target": earlier.target, "effects": earlier.plan}
         if carried.outcome is not steps.Outcome.DONE:
             return Move(Event.STEP_FAILED, f"{earlier.says}, which has to come first: {carried.said}", data)

@@ -70,6 +70,19 @@ def _judged(work: Work, step: Step, budgets: Budgets) -> Judged:
     return work.judge_by(facts, step)
 
 
+def unless_stopped(work: Work) -> Callable[[Step, Lease], None]:
+    """How what comes first is begun: the repair that it is for was judged, so only the kill switch keeps it back."""
+
+    def begin(step: Step, lease: Lease) -> None:
+        with gate():
+            judgements, said = _stopped(work, step)
+            if said.answer is Answer.DENY:
+                raise Denied(judgements, said)
+            steps.begin(step, lease)
+
+    return begin
+
+
 def policy_of(situation: Situation, step: Step, facts: Facts) -> str:
     """The policy that counts for a step and its version, as ``NAME vN``; the empty string when none covers it."""
     policy = facts.policy(situation.request(step))
