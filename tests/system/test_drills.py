@@ -13,7 +13,7 @@ EXPERIMENTS = {
 }
 CONTROLS = [name for name in EXPERIMENTS if name.startswith("controls/")]
 # What the short run leaves out: another drill shows the same way through the line.
-SLOW = {"payments/good-canary", "payments/harmful-rollback"}
+SLOW = {"payments/good-canary", "payments/harmful-rollback", "payments/cpu"}
 
 
 def drills(*outcomes: str) -> list[object]:
