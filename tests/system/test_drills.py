@@ -18,7 +18,7 @@ CONTROLS = [name for name in EXPERIMENTS if name.startswith("controls/")]
 BREAKER = "orders/retry-storm"
 BACK_WITHIN_S = 5.0  # of the breach being visible
 # What the short run leaves out: another drill shows the same way through the line.
-SLOW = {"payments/good-canary", "payments/harmful-rollback", BREAKER, "payments/disk-filling"}
+SLOW = {"payments/good-canary", "payments/harmful-rollback", "payments/cpu", BREAKER, "payments/disk-filling"}
 
 
 def drills(*outcomes: str) -> list[object]:
