@@ -251,3 +251,53 @@ def test_what_prometheus_does_not_show_yet_the_page_may():
 )
 def test_pages_that_do_not_tell_of_an_exhausted_pool(seen):
     assert judge("redis", seen) is None
+
+
+def calls(came, answered, failed):
+    return (
+        f'http_requests_total{{code="201"}} {came}\nhttp_requests_total{{code="502"}} 0\n'
+        f'http_client_requests_total{{code="200",upstream="payments"}} {answered}\n'
+        f'http_client_requests_total{{code="504",upstream="payments"}} {failed}\n'
+    )
+
+
+BEFORE = calls(1000, 1000, 0)
+
+
+def test_without_a_window_the_services_own_page_is_held_against_its_average():
+    finding = judge("retries", pages(BEFORE, calls(1100, 1080, 120)))
+    assert (finding.cause, finding.confidence) == ("dep.retry-storm", 0.8)
+    assert finding.because == [
+        "orders: it sends 2.00 requests for each that it gets, 1.00 on average before.",
+        "60% of the requests that it sends fail.",
+    ]
+    assert finding.advice[0].startswith("Trip the circuit breaker: 60%")
+
+
+def test_the_windows_beginning_counts_more_than_the_average():
+    always_twice = window(SICK["retries"] | {"requests_out_per_second": 200})
+    assert judge("retries", always_twice | pages(BEFORE, calls(1100, 1080, 120))) is None
+    early = window(SICK["retries"] | {"requests_out_per_second": 100})
+    assert judge("retries", early) is None
+    finding = judge("retries", early | pages(calls(1000, 1900, 100), calls(1100, 1980, 220)))
+    assert "1.00 when the window began" in finding.because[0]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        (BEFORE, calls(1100, 1040, 109)),  # 1.49
+        (BEFORE, calls(1100, 1185, 15)),  # 7.5% fail
+        (calls(1000, 1700, 300), calls(1100, 1780, 420)),  # it always asks twice
+        (BEFORE, calls(1000, 1080, 120)),  # nobody asks it anything
+        (BEFORE, calls(100, 120, 10)),  # it was started afresh in between
+        (calls(0, 0, 0), calls(100, 80, 120)),  # nothing to compare with
+        ("", calls(1100, 1080, 120)),
+        (BEFORE, ""),
+        (BEFORE, "{"),
+        (BEFORE, calls("NaN", 1080, 120)),
+        (BEFORE, calls(1100, 1080, "+Inf")),
+    ],
+)
+def test_pages_that_do_not_tell_of_a_storm(earlier, later):
+    assert judge("retries", pages(earlier, later)) is None
