@@ -30,7 +30,8 @@ from sre_platform.rollouts.models import Rollout, RolloutEvent
 from sre_platform.tickets.models import Ticket
 
 POLL_S = 0.2
-HARM_PROBE = "users_were_well"  # Chaos Toolkit compares only the probes of the steady state with what they should say
+# Chaos Toolkit compares only the probes of the steady state with what they should say.
+MUST_BE_TRUE = ("users_were_well", "release_runs")
 GRACE_S = 20.0  # for the rollbacks, once an experiment was told to stop
 PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "VIRTUAL_ENV")  # and SRE_*: nothing else of the environment
 
@@ -57,7 +58,7 @@ def run(name: str, show: Show) -> Report:
         record.end_watch()  # what comes now is our doing, and no relapse of what was repaired before
         drill = Drill.objects.create(experiment=name, started_at=now())
         journal = _follow(drill, path, expect.timeout_s, show)
-    ran = journal.get("status") == "completed" and not journal.get("deviated") and not _harmed(journal)
+    ran = journal.get("status") == "completed" and not journal.get("deviated") and not _denied(journal)
     report = score(name, expect, drill.fault_at, _happened(drill), ran, _rolled(drill))
     drill.finished_at, drill.outcome, drill.expected = now(), report.outcome, report.expected
     drill.report, drill.journal = report.as_json(), journal
@@ -65,10 +66,10 @@ def run(name: str, show: Show) -> Report:
     return report
 
 
-def _harmed(journal: Mapping[str, Any]) -> bool:
-    """Whether a probe of the method saw that users were not well while it ran."""
+def _denied(journal: Mapping[str, Any]) -> bool:
+    """Whether a probe of the method saw something that must not be, such as users that were not well while it ran."""
     probes = ((run["activity"]["provider"].get("func"), run.get("output")) for run in journal.get("run", ()))
-    return any(func == HARM_PROBE and output is False for func, output in probes)
+    return any(func in MUST_BE_TRUE and output is False for func, output in probes)
 
 
 def _refuse_without_a_stack() -> None:

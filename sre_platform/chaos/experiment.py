@@ -18,6 +18,7 @@ ALLOWED_FUNCTIONS = {
         "rollout_ended",
         "users_were_well",
         "no_rollout_is_left",
+        "release_runs",
     )
 }
 FAULTS = "sre_platform.chaos.faults."
@@ -26,7 +27,10 @@ Outcome = Literal["healed", "escalated", "no_action", "failed", "rolled_back", "
 
 
 class Expect(BaseModel):
-    """What has to come of a drill. Empty strings are not compared; ``site`` is ``file:line`` as the binary names it."""
+    """What has to come of a drill. Empty strings are not compared; ``site`` is ``file:line`` as the binary names it.
+
+    ``taken_back``: the action has to be found harmful, and undone without anybody asking for it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: Literal["sre_platform"]
@@ -35,6 +39,7 @@ class Expect(BaseModel):
     service: str = ""
     site: str = ""
     action: str = ""
+    taken_back: bool = False
     timeout_s: float = Field(120, gt=0, le=900)
 
 

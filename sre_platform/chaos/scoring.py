@@ -16,7 +16,10 @@ _STAGE_OF = {
     "steps_done": "acted",
     "step_unknown": "acted",
     "fixed": "verified",
+    "worse": "verified",
+    "not_fixed": "verified",
     "unverified": "verified",
+    "rolled_back": "taken_back",
 }
 
 
@@ -44,7 +47,10 @@ class Rolled:
 
 @dataclass(frozen=True)
 class Report:
-    """A drill's result; ``stages`` are seconds from the fault's clock, None for a stage that was not reached."""
+    """A drill's result; ``stages`` are seconds from the fault's clock, None for a stage that was not reached.
+
+    There is a stage ``taken_back`` only when something was.
+    """
 
     experiment: str
     outcome: Outcome
@@ -79,6 +85,7 @@ def score(
     wrong = sum(not _wanted(expect, step) for one in happened for step in one.steps)
     surplus = max(0, sum(len(one.steps) for one in happened) - wrong - 1)
     problems = [*_problems(expect, outcome, main, wrong + surplus), *_of_rollouts(expect, rolled)]
+    problems += _of_taking_back(expect, happened, ran)
     return Report(
         experiment=name,
         outcome=outcome,
@@ -93,6 +100,22 @@ def score(
         incidents=[one.incident_id for one in happened],
         rollouts=[one.rollout_id for one in rolled],
     )
+
+
+def _of_taking_back(expect: Expect, happened: Sequence[Happened], ran: bool) -> list[str]:
+    """What is missing where an action had to be taken back: that it was, for its harm, and that all is well since."""
+    if not expect.taken_back:
+        return []
+    undone = [one for one in happened if any(_wanted(expect, s) and s["state"] == "undone" for s in one.steps)]
+    found = any(_follows(one, "worse", "rolled_back") for one in undone)
+    left = [] if ran else ["users are not well, or a probe of the experiment says no"]
+    return [*([] if found else [f"{expect.action} was not taken back for its harm"]), *left]
+
+
+def _follows(one: Happened, first: str, then: str) -> bool:
+    """Whether both are on the timeline, in this order."""
+    names = [entry["name"] for entry in one.timeline]
+    return first in names and then in names[names.index(first) :]
 
 
 def _rolled_outcome(rolled: Sequence[Rolled]) -> Outcome:

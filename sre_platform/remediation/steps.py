@@ -230,6 +230,14 @@ def undone(step: Step) -> None:
     Step.objects.filter(undoes=step, state=Step.State.APPLIED).update(state=Step.State.KEPT)
 
 
+@transaction.atomic
+def give_up(step: Step, lease: Lease) -> None:
+    """A step that was never begun, because what has to come before it failed, lets go of its target. Raises Lost."""
+    lease.hold()
+    left = Step.objects.filter(pk=step.pk, state=Step.State.PREPARED)
+    left.update(state=Step.State.FAILED, result="It was not begun.")
+
+
 def to_take_back(step: Step) -> list[Step]:
     """What has to be taken back with a repair, in that order: itself, then what was done before it for its sake."""
     earlier = step.led_by.exclude(state=Step.State.UNDONE).filter(applying_at__isnull=False, undo__isnull=False)

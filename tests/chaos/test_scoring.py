@@ -86,6 +86,41 @@ def test_scores(expect, incidents, ran, result, problem, wrong):
     assert any(problem in text for text in problems) if problem else problems == []
 
 
+TAKEN_BACK = HEALED.model_copy(update={"outcome": "escalated", "taken_back": True})
+UNDONE = ROLLBACK | {"state": "undone"}
+HARM = ("cause_found", "allowed", "steps_done", "worse", "rolled_back", "refused")
+
+
+@pytest.mark.parametrize(
+    ("names", "steps", "ran", "problem"),
+    [
+        (HARM, (UNDONE,), True, None),
+        (HARM, (UNDONE,), False, "users are not well, or a probe of the experiment says no"),
+        (HARM, (ROLLBACK,), True, "rollback_release was not taken back for its harm"),
+        (HARM, (UNDONE | {"target": "payments"},), True, "rollback_release was not taken back for its harm"),
+        (("worse", "rollback_failed"), (UNDONE,), True, "rollback_release was not taken back for its harm"),
+        (("not_fixed", "rolled_back"), (UNDONE,), True, "rollback_release was not taken back for its harm"),
+        (("rolled_back", "worse"), (UNDONE,), True, "rollback_release was not taken back for its harm"),
+        (HARM, (UNDONE, RESTART), True, "1 actions were wrong"),
+    ],
+)
+def test_scores_of_what_had_to_be_taken_back(names, steps, ran, problem):
+    got, problems, _ = outcome(TAKEN_BACK, happened(*names, state="escalated", steps=steps), ran=ran)
+    assert got == "escalated"
+    assert any(problem in text for text in problems) if problem else problems == []
+
+
+def test_harm_that_healed_by_itself_is_not_what_was_expected():
+    assert outcome(TAKEN_BACK, happened(steps=(ROLLBACK,)))[0] == "healed"
+    assert "the outcome is healed, not escalated" in outcome(TAKEN_BACK, happened(steps=(ROLLBACK,)))[1]
+
+
+def test_the_report_holds_when_it_was_found_harmful_and_when_it_was_taken_back():
+    report = score("p/harm", TAKEN_BACK, FAULT_AT, [happened(*HARM, state="escalated", steps=(UNDONE,))], True)
+    assert (report.stages["acted"], report.stages["verified"], report.stages["taken_back"]) == (5.0, 6.0, 7.0)
+    assert "taken_back" not in score("orders/leak", HEALED, FAULT_AT, [happened()], True).stages
+
+
 def test_the_incident_that_was_acted_on_is_the_one_that_is_compared():
     symptom = happened("alerts_cleared", steps=(), cause=CAUSE | {"service": "front"})
     assert outcome(HEALED, symptom, happened(incident=2)) == ("healed", [], 0)

@@ -9,10 +9,13 @@ from tests.diagnosis.mutation import mutated
 from tests.diagnosis.scene import seen
 from tests.diagnosis.test_crash import PANIC, TRACEBACK
 
+RUNS = "2026-11-21 22:00:01,270 INFO success: payments entered RUNNING state, process has stayed up\n"
 ENDS = "".join(
-    f"2026-11-21 22:00:{second:02},274 WARN exited: payments (exit status 2; not expected)\n" for second in (1, 15, 30)
+    f"{RUNS}2026-11-21 22:00:{second:02},274 WARN exited: payments (exit status 2; not expected)\n"
+    for second in (1, 15, 30)
 )
-FACTS = {"process": "payments", "pid": 0, "up_s": 0, "down_s": 2, "exit_status": 2}
+STOPPED = "2026-11-21 22:00:31,000 INFO stopped: payments (exit status 0)\n"
+FACTS = {"process": "payments", "pid": 0, "up_s": 0, "down_s": 2, "since_end_s": 2, "exit_status": 2}
 
 
 def process(state, **facts):
@@ -55,20 +58,26 @@ def test_a_traceback_names_the_line_of_a_python_service():
 @pytest.mark.parametrize("state", ["RUNNING", "STARTING", "EXITED"])
 def test_three_ends_within_a_minute_are_a_loop_whatever_it_is_doing_now(state):
     assert judge(process(state), log()).count == 3
-    assert judge(process(state), log(supervisor=ENDS.partition("\n")[2])) is None
+    assert judge(process(state), log(supervisor=ENDS.replace("exited", "spawned", 1))) is None
 
 
 def test_ends_that_lie_further_apart_or_back_are_none():
-    spread = ENDS.replace("22:00:01", "21:00:01")
-    assert judge(process("RUNNING"), log(supervisor=spread)) is None
-    assert judge(process("RUNNING", up_s=61, down_s=0), log()) is None
-    assert judge(process("EXITED", down_s=61), log()) is None
+    assert judge(process("RUNNING"), log(supervisor=ENDS.replace("22:00:01", "21:00:01"))) is None
+    assert judge(process("RUNNING", since_end_s=31), log()).count == 3  # 29 s between the first and the last
+    assert judge(process("RUNNING", since_end_s=32), log()) is None
+    assert judge(process("EXITED", since_end_s=None), log()) is None
 
 
-def test_what_somebody_stopped_is_no_loop():
-    stopped = ENDS.replace("WARN exited", "INFO stopped").replace("; not expected", "")
-    assert judge(process("STOPPED"), log(supervisor=ENDS)) is None
-    assert judge(process("EXITED"), log(supervisor=stopped)) is None
+def test_a_process_that_runs_has_got_over_the_ends_before_it_ever_ran():
+    assert judge(process("RUNNING"), log(supervisor=ENDS.replace(RUNS, ""))) is None
+    assert judge(process("STARTING"), log(supervisor=ENDS.replace(RUNS, ""))).count == 3
+
+
+def test_what_somebody_stopped_is_no_loop_nor_what_came_before():
+    assert judge(process("STOPPED"), log()) is None
+    assert judge(process("EXITED"), log(supervisor=ENDS.replace("exited", "stopped"))) is None
+    assert judge(process("RUNNING"), log(supervisor=ENDS + STOPPED)) is None
+    assert judge(process("FATAL"), log(supervisor=ENDS + STOPPED + ENDS.splitlines(keepends=True)[-1])).count == 1
 
 
 def test_a_crash_that_much_was_logged_after_explains_nothing():
@@ -90,7 +99,7 @@ def test_missing_evidence_is_no_finding():
     number=st.none() | st.floats() | st.integers() | st.text(max_size=3),
 )
 def test_any_evidence_is_a_finding_or_none(output, supervisor, state, number):
-    facts = {"process": number, "state": state, "up_s": number, "down_s": number, "complaint": number}
+    facts = {"process": number, "state": state, "since_end_s": number, "complaint": number}
     finding = judge(seen("process", **facts), log(output, supervisor))
     assert finding is None or (isinstance(finding, Finding) and all(said.endswith(".") for said in finding.because))
     assert finding is not None or state != "BACKOFF"

@@ -333,6 +333,22 @@ def test_a_promoted_release_that_does_not_come_up_is_taken_back(it):
     assert (it.runs(BASELINE), it.runs(CANARY)) == (True, False)
 
 
+def test_a_canary_that_dies_while_it_is_promoted_loses_the_traffic_at_once(it):
+    rollout = ticks(it, it.begin(), until=[State.PROMOTING])
+    it.ill.add("/baseline")  # it takes its time to start
+    walking = it.walk(rollout)
+    walking.tick()
+    assert (it.envoy.weight, it.release) == (100, "v2")
+    it.supervisor.processes[CANARY].die()
+    stops = []
+    it.supervisor.watch = lambda verb, name: stops.append((verb, name, it.envoy.weight))
+    it.ill.clear()
+    Rollout.objects.filter(pk=rollout.pk).update(state=State.ROLLING_BACK)
+    ticks(it, rollout, by=walking)
+    assert stops == [("stop", BASELINE, 0), ("start", BASELINE, 0)], "the traffic moves before the baseline does"
+    assert (rollout.state, it.release, it.envoy.weight) == (State.ROLLED_BACK, "v1", 0)
+
+
 def test_a_tick_takes_as_many_queries_with_a_hundred_samples_as_with_few(it):
     rollout = ticks(it, it.begin(), until=[State.ANALYSING], serve=lambda: it.serve(5, 1))
     walking = it.walk(rollout)

@@ -63,9 +63,9 @@ class Stack:
     def supervisor(self) -> Supervisor:
         return Supervisor(self.env["SRE_SUPERVISOR_URL"])
 
-    def drill(self, name: str) -> tuple[int, dict[str, Any], str]:
+    def drill(self, name: str, timeout_s: float = DRILL_S) -> tuple[int, dict[str, Any], str]:
         """Exit code, report and progress of one drill."""
-        done = manage(self.data, "drill", name, "--json")
+        done = manage(self.data, "drill", name, "--json", timeout_s=timeout_s)
         return done.returncode, json.loads(done.stdout) if done.stdout else {}, done.stderr
 
     def rows(self, sql: str, *args: Any) -> list[tuple[Any, ...]]:

@@ -8,13 +8,14 @@ from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Rejected
 
 
-def inject(service: str, release: str) -> dict[str, str]:
+def inject(service: str, release: str, before: str = "") -> dict[str, str]:
     """Deploy ``release`` and report it; returns what ran before and what runs now.
 
     A release that does not come up is left to its supervisor, and reported all the same: no pipeline takes it back.
+    ``before`` is what the pipeline reports as the release before; by default the one that really ran.
     """
     lab = from_environment()
-    before = releases.current(lab.link(service))
+    before = before or releases.current(lab.link(service))
     with suppress(Rejected):
         _deploy(lab, service, release)
     change = {"service": service, "kind": "deploy", "at": now().isoformat(), "before": before, "after": release}

@@ -25,6 +25,7 @@ class Process:
             "pid": process.pid,
             "up_s": max(0, process.seen - process.started) if process.running else 0,
             "down_s": max(0, process.seen - process.stopped) if not process.running else 0,
+            "since_end_s": max(0, process.seen - process.stopped) if process.stopped else None,
             "exit_status": process.exit_status,
             "complaint": process.complaint,
         }

@@ -1,9 +1,9 @@
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from math import inf
 
 from sre_platform.diagnosis.domain import Evidence, Finding
 from sre_platform.diagnosis.parsers.crash import Crash, crashes
-from sre_platform.diagnosis.parsers.supervisor_log import Exit, exits
+from sre_platform.diagnosis.parsers.supervisor_log import End, ends
 from sre_platform.diagnosis.rca.crash_site import crash_site
 
 # supervisord's words: in BACKOFF it ended before it counted as started, and is tried again; in FATAL that was tried as
@@ -29,7 +29,7 @@ class CrashLoop:
         if process is None or process.missing:
             return None
         state, lately = str(process.data.get("state")), _lately(process, log)
-        if state not in LOOPS and not (state in MAY_LOOP and len(lately) >= MANY_EXITS and _is_now(process)):
+        if state not in LOOPS and not (state in MAY_LOOP and len(lately) >= MANY_EXITS):
             return None
         crash = _last_words(log)
         return Finding(
@@ -47,17 +47,24 @@ class CrashLoop:
         )
 
 
-def _lately(process: Evidence, log: Evidence | None) -> list[Exit]:
-    """The ends by itself in the minute before the last one."""
+def _lately(process: Evidence, log: Evidence | None) -> list[End]:
+    """The ends of the last minute that came by themselves, since somebody last stopped it.
+
+    A process that runs again has got over those that came before it ever ran.
+    """
     text = log.document("supervisor") if log else None
-    found = exits(text, str(process.data.get("process"))) if isinstance(text, str) else []
-    return [one for one in found if found[-1].at - one.at <= timedelta(seconds=WITHIN_S)]
+    found = ends(text, str(process.data.get("process"))) if isinstance(text, str) else []
+    left_s = WITHIN_S - _since_end_s(process)
+    asked = max((at for at, one in enumerate(found) if one.asked), default=-1)
+    runs = process.data.get("state") == "RUNNING"
+    own = [one for one in found[asked + 1 :] if one.ran or not runs]
+    return [one for one in own if (found[-1].at - one.at).total_seconds() <= left_s]
 
 
-def _is_now(process: Evidence) -> bool:
-    """Whether its last start or end is not long ago: a process that has been up for longer has got over it."""
-    since = [process.data.get(name) for name in ("up_s", "down_s")]
-    return all(isinstance(seconds, int | float) and seconds <= WITHIN_S for seconds in since)
+def _since_end_s(process: Evidence) -> float:
+    """Seconds since its last end, of which supervisord's log tells only the local time; endless when unknown."""
+    seconds = process.data.get("since_end_s")
+    return float(seconds) if isinstance(seconds, int) and 0 <= seconds <= WITHIN_S else inf
 
 
 def _last_words(log: Evidence | None) -> Crash | None:
@@ -66,7 +73,7 @@ def _last_words(log: Evidence | None) -> Crash | None:
     return found[-1] if found and found[-1].lines_after <= RECENT_LINES else None
 
 
-def _because(service: str, process: Evidence, lately: Sequence[Exit]) -> Iterator[str]:
+def _because(service: str, process: Evidence, lately: Sequence[End]) -> Iterator[str]:
     complaint = str(process.data.get("complaint") or "").rstrip(".")
     yield f"{service}: its supervisor says {process.data.get('state')}{f' ({complaint})' if complaint else ''}."
     if lately:

@@ -1,8 +1,10 @@
 package metrics
 
 import (
+	"math"
 	"runtime"
 	"runtime/debug"
+	runtimemetrics "runtime/metrics"
 	"time"
 )
 
@@ -15,7 +17,28 @@ var GoRuntime = CollectorFunc(func(w *Writer) {
 	w.Sample("go_info", 1, Label{"version", runtime.Version()})
 	collectGC(w)
 	collectMemory(w)
+	collectScheduler(w)
 })
+
+// waitBuckets are the upper bounds, in seconds, for how long goroutines that can run wait for a processor.
+var waitBuckets = []float64{.0001, .0005, .001, .005, .01, .05, .1, .25, .5, 1, math.Inf(1)}
+
+func collectScheduler(w *Writer) {
+	const name = "go_sched_latencies_seconds"
+	samples := []runtimemetrics.Sample{{Name: "/sched/latencies:seconds"}, {Name: "/sched/gomaxprocs:threads"}}
+	runtimemetrics.Read(samples)
+	w.Family(name, "histogram", "Time that goroutines were runnable before they ran, in seconds.")
+	waits, total, at := samples[0].Value.Float64Histogram(), uint64(0), 0
+	for _, bound := range waitBuckets {
+		for ; at < len(waits.Counts) && waits.Buckets[at+1] <= bound; at++ {
+			total += waits.Counts[at]
+		}
+		w.Sample(name+"_bucket", float64(total), Label{"le", formatFloat(bound)})
+	}
+	w.Sample(name+"_count", float64(total))
+	const procs = "go_sched_gomaxprocs_threads"
+	w.Single(procs, "gauge", "Number of threads that run Go code at once.", float64(samples[1].Value.Uint64()))
+}
 
 func collectGC(w *Writer) {
 	const name = "go_gc_duration_seconds"

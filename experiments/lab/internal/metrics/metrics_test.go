@@ -65,7 +65,7 @@ func TestRuntimeFamiliesAreWellFormed(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"go_goroutines", "go_threads", "go_info", "go_gc_duration_seconds_sum", "go_gc_duration_seconds_count",
+		"go_goroutines", "go_threads", "go_info", "go_sched_latencies_seconds_count", "go_sched_gomaxprocs_threads", "go_gc_duration_seconds_sum", "go_gc_duration_seconds_count",
 		"go_memstats_heap_inuse_bytes", "go_memstats_heap_alloc_bytes", "go_memstats_heap_objects",
 		"go_memstats_alloc_bytes_total", "go_memstats_next_gc_bytes", "go_memstats_last_gc_time_seconds",
 		"process_start_time_seconds", "process_resident_memory_bytes", "process_open_fds",
