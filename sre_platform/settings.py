@@ -25,6 +25,7 @@ SRE_LEASE_S = float(env.get("SRE_LEASE_S", "30"))
 SRE_MAX_WEBHOOK_BYTES = int(env.get("SRE_MAX_WEBHOOK_BYTES", str(1024 * 1024)))
 SRE_MAX_PENDING = int(env.get("SRE_MAX_PENDING", "20000"))
 SRE_KEEP_DAYS = int(env.get("SRE_KEEP_DAYS", "30"))
+SRE_COMMANDS = env.get("SRE_COMMANDS", "")
 SRE_TICKET_SYSTEMS = env.get("SRE_TICKET_SYSTEMS", "local").split(",")
 SRE_LOG_LEVEL = env.get("SRE_LOG_LEVEL", "INFO")
 SRE_ALARM_URL = env.get("SRE_ALARM_URL", "")
@@ -38,7 +39,7 @@ ALLOWED_HOSTS = env.get("SRE_ALLOWED_HOSTS", "127.0.0.1,localhost").split(",")
 CSRF_TRUSTED_ORIGINS = [origin for origin in env.get("SRE_TRUSTED_ORIGINS", "").split(",") if origin]
 
 ROOMS = ["playbook", "catalog", "detection", "intake", "incidents", "diagnosis", "guardrails", "remediation"]
-ROOMS += ["verification", "tickets", "chaos", "engine", "web", "embedded"]
+ROOMS += ["verification", "rollouts", "tickets", "chaos", "engine", "web", "embedded"]
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",

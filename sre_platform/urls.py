@@ -6,7 +6,7 @@ from django.templatetags.static import static
 from django.urls import path
 from django.views.generic import RedirectView
 
-from sre_platform.web import flame, goroutines, health, hooks, ledger, pages, stream
+from sre_platform.web import flame, goroutines, health, hooks, ledger, pages, rollouts, stream
 
 urlpatterns = [
     path("", pages.incidents, name="incidents"),
@@ -17,13 +17,18 @@ urlpatterns = [
     path("incidents/<int:incident_id>/evidence/<int:evidence_id>/flame/<str:name>", flame.flame, name="flame"),
     path("incidents/<int:incident_id>/evidence/<int:evidence_id>/<path:name>", pages.evidence, name="evidence"),
     path("incidents/<int:incident_id>/decision", pages.decision, name="decision"),
+    path("incidents/<int:incident_id>/take-back", pages.take_back, name="take_back"),
     path("ledger/", ledger.ledger, name="ledger"),
     path("ledger/<int:delivery_id>/", ledger.delivery, name="delivery"),
     path("ledger/<int:delivery_id>/body", ledger.body, name="delivery-body"),
     path("tickets/", pages.tickets, name="tickets"),
     path("tickets/<int:ticket_id>/", pages.ticket, name="ticket"),
+    path("rollouts/", rollouts.rollouts, name="rollouts"),
+    path("rollouts/<int:rollout_id>/", rollouts.rollout, name="rollout"),
+    path("rollouts/<int:rollout_id>/decision", rollouts.decision, name="rollout-decision"),
     path("automation", pages.automation, name="automation"),
     path("hooks/changes", hooks.changes, name="hook-changes"),
+    path("hooks/rollouts", hooks.rollouts, name="hook-rollouts"),
     path("hooks/<slug:source>", hooks.explain, name="hook"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

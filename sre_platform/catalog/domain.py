@@ -2,12 +2,13 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from sre_platform.kernel.errors import Malformed, Rejected
 from sre_platform.playbook.schema import Block, Criterion
 
 ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -45,6 +46,15 @@ class Replica(Block):
     exec: Prefix = ()
 
 
+class Handle(Block):
+    """By what one system holds a service: a subclass has a name in ``handle``, and fields for what the catalog says."""
+
+    handle: ClassVar[str]
+
+
+SomeHandle = TypeVar("SomeHandle", bound=Handle)
+
+
 @dataclass(frozen=True)
 class Target:
     """A service and the addresses through which it is seen (URLs) and handled (process, release folders).
@@ -52,7 +62,8 @@ class Target:
     An empty field means that this is not known, and whatever needs it says so instead of guessing. ``replica`` names
     the replica that these addresses are of; it is empty for the service itself, which is its own only replica when
     ``replicas`` is empty. ``repository`` is a local Git checkout and ``source_root`` the folder in it that holds this
-    service's code (all of it when empty).
+    service's code (all of it when empty). ``handles`` are what other systems than the supervisor hold it by, read by
+    ``held_by``; ``labels``, ``tier``, ``environment`` and ``cluster`` are what policies and limits speak about.
     """
 
     service: str
@@ -73,6 +84,22 @@ class Target:
     source_root: str = ""
     log_files: tuple[str, ...] = ()
     baseline: bool = False
+    handles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    tier: str = ""
+    environment: str = ""
+    cluster: str = ""
+
+    def held_by(self, kind: type[SomeHandle]) -> SomeHandle:
+        """What the catalog says about one system's hold on it. Raises Rejected when it says nothing, and Malformed."""
+        if kind.handle not in self.handles:
+            raise Rejected(f"The catalog says nothing about {kind.handle} for {self.service}.")
+        try:
+            return kind.model_validate(self.handles[kind.handle])
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join([kind.handle, *map(str, first["loc"])])
+            raise Malformed(f"The catalog's handle {where} of {self.service}: {first['msg']}.") from error
 
     def at(self, replica: Replica) -> "Target":
         """This service as it is seen at one of its replicas, and nowhere else."""

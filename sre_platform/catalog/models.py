@@ -61,6 +61,21 @@ class Service(models.Model):
     log_file = models.JSONField(
         default=list, blank=True, validators=[shapes.check_paths], help_text="The path of its log, or a list of paths."
     )
+    handles = models.JSONField(
+        default=dict,
+        blank=True,
+        validators=[shapes.check_handles],
+        help_text='By what other systems hold it: {"kubernetes": {"namespace": "shop", "deployment": "orders"}}.',
+    )
+    labels = models.JSONField(
+        default=dict,
+        blank=True,
+        validators=[shapes.check_labels],
+        help_text='Texts by name. {"automation": "allowed"} lets automation touch it.',
+    )
+    tier = models.CharField(max_length=40, blank=True, help_text="How critical it is, as policies name it: 1, gold.")
+    environment = models.CharField(max_length=40, blank=True, help_text="production, staging.")
+    cluster = models.CharField(max_length=100, blank=True, help_text="Where it runs, as limits name it.")
     baseline = models.BooleanField(
         default=False, help_text="Take one CPU and one heap profile of each release while all is well."
     )
@@ -101,6 +116,11 @@ class Service(models.Model):
             source_root=self.source_root,
             log_files=shapes.paths(self.log_file),
             baseline=self.baseline,
+            handles=shapes.handles(self.handles),
+            labels=shapes.labels(self.labels),
+            tier=self.tier,
+            environment=self.environment,
+            cluster=self.cluster,
         )
 
 

@@ -15,9 +15,12 @@ from sre_platform.catalog import domain
 from sre_platform.catalog.addresses import check_address
 
 MAX_LOG_FILES = 20
+MAX_HANDLES, MAX_LABELS = 20, 50
 _REPLICAS = TypeAdapter(Annotated[tuple[domain.Replica, ...], Field(max_length=domain.MAX_REPLICAS)])
 _PREFIX = TypeAdapter(domain.Prefix)
 _PATH = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^/")]
+_HANDLES = TypeAdapter(Annotated[dict[str, dict[str, Any]], Field(max_length=MAX_HANDLES)])
+_LABELS = TypeAdapter(Annotated[dict[str, Annotated[str, Field(max_length=200)]], Field(max_length=MAX_LABELS)])
 _PATHS = TypeAdapter(Annotated[tuple[_PATH, ...], Field(max_length=MAX_LOG_FILES)])
 
 
@@ -41,6 +44,16 @@ def paths(value: Any) -> tuple[str, ...]:
     return _PATHS.validate_python([value] if isinstance(value, str) and value else value)
 
 
+def handles(value: Any) -> dict[str, dict[str, Any]]:
+    """By what other systems hold a service: what stands in each is read by whoever knows that system."""
+    return _HANDLES.validate_python(value)
+
+
+def labels(value: Any) -> dict[str, str]:
+    """A service's labels."""
+    return _LABELS.validate_python(value)
+
+
 def check_replicas(value: Any) -> None:
     known = _checked(replicas, value)
     names = [replica.name for replica in known]
@@ -61,6 +74,14 @@ def check_auth(value: Any) -> None:
 
 def check_paths(value: Any) -> None:
     _checked(paths, value)
+
+
+def check_handles(value: Any) -> None:
+    _checked(handles, value)
+
+
+def check_labels(value: Any) -> None:
+    _checked(labels, value)
 
 
 def check_absolute(path: str) -> None:

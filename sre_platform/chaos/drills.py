@@ -19,15 +19,18 @@ from django.conf import settings
 from sre_platform.chaos import experiment
 from sre_platform.chaos.lab import from_environment
 from sre_platform.chaos.models import Drill
-from sre_platform.chaos.scoring import Happened, Report, score
+from sre_platform.chaos.scoring import Happened, Report, Rolled, score
 from sre_platform.diagnosis.models import FindingRow
+from sre_platform.incidents import record
 from sre_platform.incidents.models import Incident, TimelineEntry
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import SreError, Unavailable
 from sre_platform.kernel.orphans import signalled_with_parent
+from sre_platform.rollouts.models import Rollout, RolloutEvent
 from sre_platform.tickets.models import Ticket
 
 POLL_S = 0.2
+HARM_PROBE = "users_were_well"  # Chaos Toolkit compares only the probes of the steady state with what they should say
 GRACE_S = 20.0  # for the rollbacks, once an experiment was told to stop
 PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "VIRTUAL_ENV")  # and SRE_*: nothing else of the environment
 
@@ -51,14 +54,21 @@ def run(name: str, show: Show) -> Report:
     _, expect = experiment.load(path)
     _refuse_without_a_stack()
     with _alone():
+        record.end_watch()  # what comes now is our doing, and no relapse of what was repaired before
         drill = Drill.objects.create(experiment=name, started_at=now())
         journal = _follow(drill, path, expect.timeout_s, show)
-    ran = journal.get("status") == "completed" and not journal.get("deviated")
-    report = score(name, expect, drill.fault_at, _happened(drill), ran)
+    ran = journal.get("status") == "completed" and not journal.get("deviated") and not _harmed(journal)
+    report = score(name, expect, drill.fault_at, _happened(drill), ran, _rolled(drill))
     drill.finished_at, drill.outcome, drill.expected = now(), report.outcome, report.expected
     drill.report, drill.journal = report.as_json(), journal
     drill.save(force_update=True)
     return report
+
+
+def _harmed(journal: Mapping[str, Any]) -> bool:
+    """Whether a probe of the method saw that users were not well while it ran."""
+    probes = ((run["activity"]["provider"].get("func"), run.get("output")) for run in journal.get("run", ()))
+    return any(func == HARM_PROBE and output is False for func, output in probes)
 
 
 def _refuse_without_a_stack() -> None:
@@ -85,13 +95,14 @@ def _alone() -> Iterator[None]:
 def _follow(drill: Drill, path: Path, timeout_s: float, show: Show) -> dict[str, Any]:
     """Start the runner and show what happens until it ends; returns its journal, empty when it left none."""
     with _runner(path) as (process, output):
-        deadline, seen = monotonic() + timeout_s, 0
+        deadline, seen, of_rollouts = monotonic() + timeout_s, 0, 0
         journal: dict[str, Any] = {}
         while True:
             ended = process.poll() is not None
             for event in _events(output):
                 journal = _take(drill, event, show) or journal
             seen = _show_news(drill, seen, show)
+            of_rollouts = _show_rollouts(drill, of_rollouts, show)
             if ended:
                 return journal
             if monotonic() > deadline:
@@ -166,13 +177,33 @@ def _show_news(drill: Drill, seen: int, show: Show) -> int:
     return seen
 
 
+def _rollouts(drill: Drill):
+    return Rollout.objects.filter(started_at__gte=drill.started_at).order_by("pk")
+
+
+def _show_rollouts(drill: Drill, seen: int, show: Show) -> int:
+    """Show events of roll-outs newer than ``seen``; returns the newest one."""
+    for event in RolloutEvent.objects.filter(rollout__in=_rollouts(drill), pk__gt=seen).order_by("pk"):
+        seconds = (event.at - drill.fault_at).total_seconds() if drill.fault_at else None
+        show(News(seconds, event.name, event.reason, {"rollout": event.rollout_id}))
+        seen = event.pk
+    return seen
+
+
+def _rolled(drill: Drill) -> list[Rolled]:
+    return [
+        Rolled(row.pk, row.service, row.state, list(row.events.values("name", "at", "reason", "data")))
+        for row in _rollouts(drill)
+    ]
+
+
 def _happened(drill: Drill) -> list[Happened]:
     return [_one(incident) for incident in _incidents(drill)]
 
 
 def _one(incident: Incident) -> Happened:
     best = FindingRow.objects.filter(incident=incident).first()
-    steps = incident.steps.filter(undoes=None, applying_at__isnull=False)
+    steps = incident.steps.repairs().filter(applying_at__isnull=False)
     tickets = Ticket.objects.filter(incident=incident)
     return Happened(
         incident_id=incident.pk,

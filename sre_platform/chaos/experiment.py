@@ -10,10 +10,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sre_platform.kernel.errors import Malformed, Unknown
 
 EXTENSION = "sre_platform"
-ALLOWED_FUNCTIONS = {"sre_platform.chaos.probes": ("users_are_well", "settled", "alert_came_and_went")}
+ALLOWED_FUNCTIONS = {
+    "sre_platform.chaos.probes": (
+        "users_are_well",
+        "settled",
+        "alert_came_and_went",
+        "rollout_ended",
+        "users_were_well",
+        "no_rollout_is_left",
+    )
+}
 FAULTS = "sre_platform.chaos.faults."
 KEYS = {"version", "title", "description", "tags", "extensions", "steady-state-hypothesis", "method", "rollbacks"}
-Outcome = Literal["healed", "escalated", "no_action", "failed"]
+Outcome = Literal["healed", "escalated", "no_action", "failed", "rolled_back", "promoted"]
 
 
 class Expect(BaseModel):

@@ -11,6 +11,9 @@ from sre_platform.incidents.models import Incident
 from sre_platform.intake.models import Delivery
 from sre_platform.intake.receive import SOURCES
 from sre_platform.kernel.clock import now
+from sre_platform.rollouts.models import Rollout
+from sre_platform.rollouts.record import ask
+from sre_platform.rollouts.walk import Wish
 from sre_platform.tickets.models import Ticket
 
 POLL_S = 0.25
@@ -22,6 +25,14 @@ def users_are_well(
 ) -> bool:
     """Whether users are served well enough, waiting up to ``patience_s`` for the window to be good."""
     return _wait(lambda: _well(success_rate, p99_ms, window_s), patience_s)
+
+
+def users_were_well(success_rate: float = 0.99, window_s: float = 30) -> bool:
+    """Whether so large a share of the users' requests of the last ``window_s`` seconds was answered well.
+
+    A drill in which this is false has failed, whatever became of it afterwards.
+    """
+    return _well(success_rate, float("inf"), window_s)
 
 
 def _well(success_rate: float, p99_ms: float, window_s: float) -> bool:
@@ -54,6 +65,23 @@ def _came_and_went() -> bool:
         for alert in SOURCES.get(delivery.source).parse(bytes(delivery.body), {})
     }
     return bool(last) and set(last.values()) == {"resolved"}
+
+
+def rollout_ended(timeout_s: float = 60) -> bool:
+    """Whether a roll-out was started since the experiment began, and has ended."""
+    return _wait(_rollout_ended, timeout_s)
+
+
+def _rollout_ended() -> bool:
+    rollouts = Rollout.objects.filter(started_at__gte=STARTED)
+    return rollouts.exists() and not rollouts.filter(ended_at=None).exists()
+
+
+def no_rollout_is_left(timeout_s: float = 30) -> bool:
+    """Whether no roll-out is on its way; the one that is gets aborted."""
+    for rollout_id in Rollout.objects.filter(ended_at=None).values_list("pk", flat=True):
+        ask(rollout_id, Wish.ABORT, "the experiment")
+    return _wait(lambda: not Rollout.objects.filter(ended_at=None).exists(), timeout_s)
 
 
 def _wait(condition: Callable[[], bool], timeout_s: float) -> bool:

@@ -33,6 +33,16 @@ class Happened:
 
 
 @dataclass(frozen=True)
+class Rolled:
+    """One roll-out of a drill. ``timeline`` rows hold ``name, at, reason, data``."""
+
+    rollout_id: int
+    service: str
+    state: str
+    timeline: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
 class Report:
     """A drill's result; ``stages`` are seconds from the fault's clock, None for a stage that was not reached."""
 
@@ -47,31 +57,72 @@ class Report:
     ticket: Mapping[str, Any] | None
     wrong_actions: int
     incidents: Sequence[int] = field(default_factory=list)
+    rollouts: Sequence[int] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def score(name: str, expect: Expect, fault_at: datetime | None, happened: Sequence[Happened], ran: bool) -> Report:
+def score(
+    name: str,
+    expect: Expect,
+    fault_at: datetime | None,
+    happened: Sequence[Happened],
+    ran: bool,
+    rolled: Sequence[Rolled] = (),
+) -> Report:
     """Compare what happened with what was expected. ``ran``: the experiment ran to its end, and users are well."""
     outcome = _outcome(happened, ran)
+    if rolled and outcome == "no_action":
+        outcome = _rolled_outcome(rolled)
     main = _main(happened)
     wrong = sum(not _wanted(expect, step) for one in happened for step in one.steps)
     surplus = max(0, sum(len(one.steps) for one in happened) - wrong - 1)
-    problems = list(_problems(expect, outcome, main, wrong + surplus))
+    problems = [*_problems(expect, outcome, main, wrong + surplus), *_of_rollouts(expect, rolled)]
     return Report(
         experiment=name,
         outcome=outcome,
         expected=not problems,
         unexpected=problems,
-        stages=_stages(fault_at, main),
+        stages=_rollout_stages(fault_at, rolled[-1]) if rolled and not main else _stages(fault_at, main),
         cause=main.cause if main else {},
         actions=[dict(step) for one in happened for step in one.steps],
         verification=_last_checks(main),
         ticket=next((t for one in happened for t in one.tickets), None),
         wrong_actions=wrong + surplus,
         incidents=[one.incident_id for one in happened],
+        rollouts=[one.rollout_id for one in rolled],
     )
+
+
+def _rolled_outcome(rolled: Sequence[Rolled]) -> Outcome:
+    """What the roll-outs came to, while no incident did: one that ended neither way has failed."""
+    states = {one.state for one in rolled}
+    if states == {"promoted"}:
+        return "promoted"
+    return "rolled_back" if states == {"rolled_back"} else "failed"
+
+
+def _of_rollouts(expect: Expect, rolled: Sequence[Rolled]) -> list[str]:
+    """Each roll-out that there should not have been, and that there was none where one should have been."""
+    wanted = expect.outcome in ("rolled_back", "promoted")
+    if wanted and len(rolled) != 1:
+        return [f"there were {len(rolled)} roll-outs, not 1"]
+    return [] if wanted else [f"a roll-out of {one.service} was not expected" for one in rolled]
+
+
+def _rollout_stages(fault_at: datetime | None, one: Rolled) -> dict[str, float | None]:
+    """When it was decided, when the router had the weights of that, and when it had ended."""
+    times: dict[str, float | None] = dict.fromkeys(STAGES)
+    for entry in one.timeline if fault_at else ():
+        since = _since(fault_at, entry["at"]) if fault_at else None
+        if entry["name"] in ("rolling_back", "promoting"):
+            times["decided"] = since
+        elif entry["name"] == "weights_set" and times["decided"] is not None and times["acted"] is None:
+            times["acted"] = since
+        elif entry["name"] == one.state:
+            times["verified"] = since
+    return times
 
 
 def _outcome(happened: Sequence[Happened], ran: bool) -> Outcome:

@@ -1,4 +1,8 @@
-"""Run a program that only reads: an argument list, never a shell; bounded in time and in bytes, and never left over."""
+"""Run a program: an argument list, never a shell; bounded in time and in bytes, and never left over.
+
+Collectors run programs that only read. Repairs run those that an operator's list allows and that do change something:
+after Unavailable, and after output that was cut, nobody knows how far such a program came.
+"""
 
 import contextlib
 import os

@@ -10,7 +10,7 @@ import json as jsonlib
 import os
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3 import PoolManager, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
@@ -83,16 +84,58 @@ def request(
     TooLarge, Malformed (not a URL). With ``raise_for_status=False`` every status is returned as it came.
     """
     check_url(url)
+    with _bounded(method, url, deadline_s) as deadline:
+        response = _exchange(method, url, json, data, headers, auth, deadline.capped(timeout), max_bytes)
+    if raise_for_status:
+        check_status(response, method)
+    return response
+
+
+def request_over(
+    pools: PoolManager,
+    method: str,
+    url: str,
+    *,
+    data: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    timeout: tuple[float, float] = (2.0, 5.0),
+    max_bytes: int = MAX_BYTES,
+    deadline_s: float = 30.0,
+) -> Response:
+    """As ``request``, over the pools of a client that has trust, certificates and keys of its own in them.
+
+    Every status is returned as it came; nothing is retried. Raises Unavailable, Rejected, TooLarge, Malformed.
+    """
+    check_url(url)
+    pools.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+    with _bounded(method, url, deadline_s) as deadline:
+        connect_s, silence_s = deadline.capped(timeout)
+        answer = pools.request(
+            method,
+            url,
+            body=data,
+            headers=dict(headers or {}),
+            timeout=Timeout(connect=connect_s, read=silence_s),
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+        try:
+            body = _read(answer.stream(_CHUNK, decode_content=True), url, max_bytes)
+        finally:
+            answer.close()
+    return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, body, shown(url))
+
+
+@contextlib.contextmanager
+def _bounded(method: str, url: str, deadline_s: float) -> Iterator["_Deadline"]:
     with _Deadline(deadline_s) as deadline:
         try:
-            response = _exchange(method, url, json, data, headers, auth, deadline.capped(timeout), max_bytes)
+            yield deadline
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             raise _translated(error, deadline, method, url) from error
     if deadline.passed:  # A body that ends with its connection looks complete when the deadline has cut it.
         raise _too_slow(deadline, method, url)
-    if raise_for_status:
-        _check_status(response, method)
-    return response
 
 
 def _exchange(
@@ -116,13 +159,18 @@ def _exchange(
         allow_redirects=False,
         stream=True,
     ) as answer:
-        body = bytearray()
-        for chunk in answer.iter_content(_CHUNK):
-            body += chunk
-            if len(body) > max_bytes:
-                raise TooLarge(f"{shown(url)} answered with more than {max_bytes} bytes.")
+        body = _read(answer.iter_content(_CHUNK), url, max_bytes)
         lowered = {name.lower(): value for name, value in answer.headers.items()}
-        return Response(answer.status_code, lowered, bytes(body), shown(url))
+        return Response(answer.status_code, lowered, body, shown(url))
+
+
+def _read(chunks: Iterable[bytes], url: str, max_bytes: int) -> bytes:
+    body = bytearray()
+    for chunk in chunks:
+        body += chunk
+        if len(body) > max_bytes:
+            raise TooLarge(f"{shown(url)} answered with more than {max_bytes} bytes.")
+    return bytes(body)
 
 
 def check_url(url: str) -> None:
@@ -142,7 +190,8 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _check_status(response: Response, method: str) -> None:
+def check_status(response: Response, method: str) -> None:
+    """Raises Unavailable (5xx, 429) or Rejected (other statuses from 300 on), with the beginning of the answer."""
     if response.status < 300:
         return
     message = f"{method} {response.url} answered {response.status}: {storable_text(response.text[:200])}"

@@ -27,9 +27,9 @@ from sre_platform.diagnosis.rca import ranking
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Unavailable, Unknown
 from sre_platform.kernel.registry import Registry
-from sre_platform.playbook.schema import Playbook
+from sre_platform.playbook.schema import Call, Playbook
 
-__all__ = ["COLLECTORS", "RULES", "Baseline", "Collector", "Ranked", "Scene", "judge", "look", "rank"]
+__all__ = ["COLLECTORS", "RULES", "Baseline", "Collector", "Ranked", "Scene", "capture", "judge", "look", "rank"]
 
 LOOK_DEADLINE_S = 8.0  # what is late by then is reported missing, not waited for
 MAX_LOOKERS = 16
@@ -170,12 +170,21 @@ def look(
     wanted = _wanted(playbooks)
     if closer is not None:
         wanted = {name: params for name, params in wanted.items() if _trait(name, "closer") is closer}
+    return _look([topology[name] for name in downstream(topology, service)], wanted, scene)
+
+
+def capture(target: Target, calls: Sequence[Call], scene: Scene) -> list[Evidence]:
+    """What these calls see of one service, in turn and within the deadline as in a diagnosis; nothing is judged."""
+    return _look([target], _each_once(calls), scene)
+
+
+def _look(targets: Sequence[Target], wanted: Mapping[str, Mapping[str, Any]], scene: Scene) -> list[Evidence]:
     if not wanted:
         return []
     began = monotonic()
     scene = replace(scene, until=began + LOOK_DEADLINE_S)
     with _lookers() as light, _lookers() as heavy:  # so that what only waits keeps no heavy look waiting
-        jobs = _jobs([topology[name] for name in downstream(topology, service)], wanted, scene, light)
+        jobs = _jobs(targets, wanted, scene, light)
         refused = _run(jobs, scene, light, heavy)
     late = f"was not there after {monotonic() - began:.1f} s, and was not waited for."
     return [
@@ -195,9 +204,13 @@ def _lookers() -> Iterator[Executor]:
 
 
 def _wanted(playbooks: Mapping[str, Playbook]) -> dict[str, Mapping[str, Any]]:
-    """Each collector once, with the parameters of all playbooks: mappings are joined, else the last one counts."""
+    return _each_once(call for book in playbooks.values() for call in book.collect)
+
+
+def _each_once(calls: Iterable[Call]) -> dict[str, Mapping[str, Any]]:
+    """Each collector once, with the parameters of all calls: mappings are joined, else the last one counts."""
     wanted: dict[str, Mapping[str, Any]] = {}
-    for call in (call for book in playbooks.values() for call in book.collect):
+    for call in calls:
         wanted[call.name] = _joined(wanted.get(call.name, {}), call.params)
     return wanted
 

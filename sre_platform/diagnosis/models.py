@@ -40,6 +40,7 @@ class EvidenceRow(models.Model):
     data = models.JSONField(default=dict)
     missing = models.TextField(blank=True)
     asked = models.JSONField(default=list, help_text="What was asked for, a line each, without credentials.")
+    captured = models.BooleanField(default=False, help_text="Kept before a repair; no diagnosis was made from it.")
 
     class Meta:
         ordering = ["pk"]

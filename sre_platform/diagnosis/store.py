@@ -133,9 +133,12 @@ def document(name: str, kind: str, content: bytes) -> Document:
 
 
 @transaction.atomic
-def keep(incident_id: int, round_: int, packed: Sequence[Packed]) -> None:
-    """Write what was seen in a number of statements that does not grow with it."""
-    rows = EvidenceRow.objects.bulk_create([EvidenceRow.of(incident_id, round_, item.seen) for item in packed])
+def keep(incident_id: int, round_: int, packed: Sequence[Packed], captured: bool = False) -> None:
+    """Write what was seen in a number of statements that does not grow with it; ``captured`` is seen by no rule."""
+    unsaved = [EvidenceRow.of(incident_id, round_, item.seen) for item in packed]
+    for row in unsaved:
+        row.captured = captured
+    rows = EvidenceRow.objects.bulk_create(unsaved)
     held = [(row, item) for row, each in zip(rows, packed, strict=True) for item in each.documents]
     write_blobs([item for _, item in held])
     EvidenceDocument.objects.bulk_create(

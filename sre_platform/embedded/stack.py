@@ -20,7 +20,7 @@ from sre_platform.clients import http
 from sre_platform.clients.supervisor import Supervisor
 from sre_platform.detection import export
 from sre_platform.detection.domain import AlertRule
-from sre_platform.embedded import parts
+from sre_platform.embedded import envoy, parts
 from sre_platform.embedded.lab_build import LOGS
 from sre_platform.embedded.supervision import Program, configuration
 from sre_platform.kernel.envfile import env_lines, read_env_file, write_private
@@ -32,6 +32,7 @@ USUAL_PORTS = {
     "STOREFRONT": 8081, "ORDERS": 8082, "PAYMENTS": 8083, "PAYMENTS_CANARY": 8084, "USERS": 8089,
     "STOREFRONT_FAULTS": 8181, "ORDERS_FAULTS": 8182, "PAYMENTS_FAULTS": 8183, "PAYMENTS_CANARY_FAULTS": 8184,
     "STOREFRONT_ADMIN": 8281, "ORDERS_ADMIN": 8282, "PAYMENTS_ADMIN": 8283, "PAYMENTS_CANARY_ADMIN": 8284,
+    "PAYMENTS_ROUTE": 8085, "ENVOY_ADMIN": 9901,
 }  # fmt: skip
 SECRETS = (
     "SRE_SECRET_KEY",
@@ -111,6 +112,7 @@ class Stack:
             "SRE_LAB_DIR": str(self.data / "lab"),
             "SRE_LAB_FAULTS": ",".join(f"{name}={self.url(name + '_FAULTS')}" for name in COPIES),
             **{f"SRE_LAB_{part}_URL": self.url(part) for part in ("USERS", *parts_of_lab)},
+            "SRE_LAB_ENVOY_ADMIN_URL": self.url("ENVOY_ADMIN") if envoy.executable() else "",
             **{f"SRE_LAB_{part}_ADMIN_URL": self.url(part + "_ADMIN") for part in parts_of_lab},
         }
         password = self.secrets["SRE_SUPERVISOR_PASSWORD"]
@@ -170,13 +172,16 @@ class Stack:
     def _lab(self) -> list[Program]:
         lab = self.data / "lab"
         redis = self.redis_url.removeprefix("redis://").partition("/")[0]
+        path = envoy.executable()
+        router = [envoy.program(path, self.data / "envoy", self.ports)] if path else []
         flags = {
             **{name: ["-log-file", str(lab / folder / "requests.log"), *LOG_VOLUME] for name, folder in LOGS.items()},
-            "orders": ["-payments", self.url("PAYMENTS"), "-redis", redis],
+            "orders": ["-payments", self.url("PAYMENTS_ROUTE" if router else "PAYMENTS"), "-redis", redis],
             "storefront": ["-orders", self.url("ORDERS")],
         }
         users = [str(lab / "users" / "loadgen"), "-target", self.url("STOREFRONT"), "-rate", str(USERS_RATE)]
         return [
+            *router,
             *(self._service(name, more) for name, more in flags.items()),
             Program("users", [*users, "-listen", self.address("USERS")], 15, stop_s=3),
         ]

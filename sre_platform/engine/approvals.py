@@ -1,10 +1,29 @@
 """A person decides about an incident that waits for approval."""
 
 from django.conf import settings
+from django.db import IntegrityError
 
 from sre_platform.engine import line, tasks, watched
 from sre_platform.incidents import record
 from sre_platform.incidents.domain import Event
+from sre_platform.remediation.models import Step
+
+
+def take_back(incident_id: int, person: str) -> bool:
+    """A person wants what was done to be taken back, of an incident that was left to people.
+
+    False when there is nothing to take back, somebody holds the incident, or another one of its service is open.
+    """
+    step = Step.objects.repairs().filter(incident_id=incident_id).order_by("-pk").first()
+    lease = record.claim_ended(incident_id, person, settings.SRE_LEASE_S) if step and step.can_be_taken_back else None
+    if lease is None:
+        return False
+    try:
+        line.settle(lease, line.Move(Event.TAKE_BACK, f"{person} wants it taken back."))
+    except IntegrityError:  # one incident of a service is open at a time
+        return False
+    tasks.ring(tasks.advance, incident_id)
+    return True
 
 
 def decide(incident_id: int, person: str, approved: bool) -> bool:

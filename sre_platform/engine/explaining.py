@@ -9,18 +9,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sre_platform.catalog.domain import downstream
 from sre_platform.catalog.models import topology
 from sre_platform.diagnosis.models import FindingRow
+from sre_platform.engine.knowing import budgets_of
 from sre_platform.engine.line import overtaken
-from sre_platform.engine.work import Candidate, Proposal, Situation, request
+from sre_platform.engine.work import Candidate, Proposal, Situation, asked, ladder, try_key
 from sre_platform.guardrails.domain import Answer, Considered, Facts, Judgement, Request, considered
-from sre_platform.guardrails.models import every_policy
+from sre_platform.guardrails.models import every_policy, policies
 from sre_platform.incidents.domain import ENDED, Event, State
 from sre_platform.incidents.models import Incident
 from sre_platform.kernel.errors import SreError, Unknown
 from sre_platform.kernel.redaction import redact
 from sre_platform.playbook import library
-from sre_platform.playbook.schema import Playbook
+from sre_platform.playbook.schema import Call, Playbook
 from sre_platform.remediation import steps
 from sre_platform.remediation.models import Step
 
@@ -67,6 +69,11 @@ class Option:
             "says": step.says if step else "",
             "undo": step.undo if step else None,
             "irreversible": step.irreversible if step else "",
+            "effects": step.plan.get("effects", []) if step else [],
+            "diff": step.plan.get("diff", []) if step else [],
+            "reach": step.plan.get("reach") if step else None,
+            "tier": self.asked.tier,
+            "environment": self.asked.environment,
             "policies": [item.as_json() for item in self.policies],
             "guards": [item.as_json() for item in self.guards],
             "verdict": self.verdict.as_json() if self.verdict else None,
@@ -159,7 +166,7 @@ def of_finding(service: str, cause: str, action: str) -> Explanation:
         raise Unknown(f"The catalog knows no service {service!r}; known are: {', '.join(sorted(known)) or 'none'}.")
     steps.ACTIONS.get(action)
     situation = Situation(Incident(pk=NO_INCIDENT, service=service), books, known)
-    groups = _alike(books, action)
+    groups = _alike(books, action, ladder(policies(), known[service], cause))
     candidates = [
         Candidate(_finding(service, cause, keys[0]), action, params, known[service]) for params, keys in groups
     ]
@@ -176,13 +183,19 @@ def _finding(service: str, cause: str, playbook: str) -> FindingRow:
     return FindingRow(incident_id=NO_INCIDENT, playbook=playbook, service=service, cause=cause)
 
 
-def _alike(books: Mapping[str, Playbook], action: str) -> list[tuple[Mapping[str, Any], list[str]]]:
-    """The playbooks that propose an action, those together that would be judged alike; "" stands for none at all."""
+def _alike(
+    books: Mapping[str, Playbook], action: str, plan: Sequence[Call]
+) -> list[tuple[Mapping[str, Any], list[str]]]:
+    """The playbooks that propose an action, those together that would be judged alike; "" stands for none at all.
+
+    A policy's ``plan`` is what all of them propose.
+    """
     groups: dict[tuple[str, bool], tuple[Mapping[str, Any], list[str]]] = {}
     for key, book in books.items():
-        for call in book.remediate:
+        for call in plan or book.remediate:
             if call.name == action:
-                same = (json.dumps(call.params, sort_keys=True, default=str), bool(book.proof))
+                own = any((one.name, one.params) == (call.name, call.params) for one in book.remediate)
+                same = (json.dumps(call.params, sort_keys=True, default=str), bool(book.proof) and own)
                 groups.setdefault(same, (call.params, []))[1].append(key)
     return list(groups.values()) or [({}, [""])]
 
@@ -203,20 +216,18 @@ def _options(situation: Situation) -> list[Option]:
         replace(_judged_step(situation, facts, step), stored=step.state, cannot=_stale(situation, step))
         for step in held
     ]
-    taken = {(step.cause, step.target, step.action) for step in held}
+    taken = {try_key(step.cause, step.target, step.action, step.params) for step in held}
     others = situation.proposals(_others(situation, taken))
     return options + [_judged(situation, facts, proposal) for proposal in others]
 
 
-def _others(situation: Situation, taken: set[tuple[str, str, str]]) -> Iterator[Candidate]:
-    for candidate in situation.candidates():
-        if (candidate.finding.cause, candidate.target.service, candidate.action) not in taken:
-            yield candidate
+def _others(situation: Situation, taken: set[tuple[str, str, str, str]]) -> Iterator[Candidate]:
+    return (candidate for candidate in situation.candidates() if candidate.key not in taken)
 
 
 def _steps(incident: Incident) -> list[Step]:
     """The repairs that were begun, of an incident that has ended; of a live one, the one that is about to be."""
-    repairs = incident.steps.filter(undoes=None)
+    repairs = incident.steps.repairs()
     if incident.state in ENDED:
         return list(repairs.exclude(state=Step.State.CANCELLED))
     return list(repairs.filter(state=Step.State.PREPARED)) if incident.state in WAITING else []
@@ -228,8 +239,9 @@ def _facts(situation: Situation) -> Facts:
     What the incident has only prepared does not count against it, nor does anything of one that has ended.
     """
     incident = situation.incident
-    prepared = incident.steps.filter(undoes=None, state=Step.State.PREPARED).first()
-    facts = replace(situation.facts(but=prepared), policies=every_policy())
+    prepared = incident.steps.repairs().filter(state=Step.State.PREPARED).first()
+    budgets = budgets_of(situation.topology, downstream(situation.topology, incident.service))
+    facts = replace(situation.facts(prepared, budgets), policies=every_policy())
     if incident.state not in ENDED:
         return facts
     return replace(facts, past=[item for item in facts.past if item.incident_id != incident.pk])
@@ -239,24 +251,24 @@ def _judged(situation: Situation, facts: Facts, proposal: Proposal) -> Option:
     if proposal.step is not None:
         return _judged_step(situation, facts, proposal.step)
     finding = proposal.candidate.finding
-    asked = Request(situation.incident.pk, proposal.service, proposal.action, finding.cause)
+    wanted = asked(situation.topology, situation.incident.pk, proposal.service, proposal.action, finding.cause, "", {})
     return Option(
         _names(situation, finding.playbook),
-        asked,
+        wanted,
         proposal.candidate.params,
-        considered(asked, facts),
+        considered(wanted, facts),
         cannot=proposal.cannot,
     )
 
 
 def _judged_step(situation: Situation, facts: Facts, step: Step) -> Option:
     judgements, verdict = situation.judge_by(facts, step)
-    asked = request(step)
+    wanted = situation.request(step)
     return Option(
         _names(situation, step.playbook),
-        asked,
+        wanted,
         step.params,
-        considered(asked, facts),
+        considered(wanted, facts),
         step=step,
         guards=judgements,
         verdict=verdict,

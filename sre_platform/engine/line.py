@@ -11,6 +11,7 @@ or Wait. Nothing is remembered between two calls but rows, so any process may di
 sweep rings again, and the next owner goes on from what the rows (and, for a step that was begun, the world) say.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -19,8 +20,9 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
+from sre_platform.catalog.domain import Target
 from sre_platform.diagnosis import investigate
-from sre_platform.engine import telling, watched
+from sre_platform.engine import permission, telling, watched
 from sre_platform.engine.work import Work, load
 from sre_platform.guardrails import domain as guardrails
 from sre_platform.incidents import record
@@ -30,8 +32,10 @@ from sre_platform.incidents.models import Incident
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Lost, Rejected
 from sre_platform.remediation import steps
+from sre_platform.remediation.models import Step
 from sre_platform.verification import sampling
 
+RELAPSE_PATIENCE_S = 60.0  # how long a relapse that was measured waits for an alert that says so
 LOOK_AGAIN_S = 3.0  # between two looks while no cause is found
 PATIENCE_S = 20.0  # how long to look for a cause before people are called
 APPROVAL_EXPIRES_S = 15 * 60.0
@@ -42,12 +46,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Move:
-    """Something was found out or done: the event that moves the incident on, after ``due_in_s`` seconds."""
+    """Something was found out or done: the event that moves the incident on, after ``due_in_s`` seconds.
+
+    ``watch`` is how long a repair is looked at afterwards for a relapse, and how often, in seconds.
+    """
 
     event: Event
     reason: str
     data: dict[str, Any] = field(default_factory=dict)
     due_in_s: float = 0.0
+    watch: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -62,10 +70,20 @@ class Wait:
 def overtaken(incident: Incident, what: str) -> Move | Wait | None:
     """What keeps an incident from going on before ``what`` is done: its alerts are gone, or its parent comes first."""
     if all_clear(incident.pk):
-        return Move(Event.ALERTS_CLEARED, f"All alerts resolved before {what}.")
+        return _measured_only(incident) or Move(Event.ALERTS_CLEARED, f"All alerts resolved before {what}.")
     if why := held_by(incident):
         return Wait(LOOK_AGAIN_S, f"Waits, because {why}.")
     return None
+
+
+def _measured_only(incident: Incident) -> Move | Wait | None:
+    """Of a relapse that was measured and that no alert has told of: wait for one, then ask people. Nothing is done."""
+    back = incident.relapsed_at
+    if back is None or incident.state != State.OPEN or (incident.last_alert_at and incident.last_alert_at >= back):
+        return None
+    if now() < back + timedelta(seconds=RELAPSE_PATIENCE_S):
+        return Wait(LOOK_AGAIN_S, "It was measured to be worse again; waits for an alert that says so.")
+    return Move(Event.NO_CAUSE, f"It got worse again, and no alert has said so within {RELAPSE_PATIENCE_S:.0f} s.")
 
 
 def diagnose(work: Work) -> Move | Wait:
@@ -104,12 +122,11 @@ def decide(work: Work) -> Move | Wait:
         if step is None:
             skipped.append(f"{proposal.action} on {proposal.service}: {proposal.cannot}")
             continue
-        judgements, verdict = work.judge(step)
+        judgements, verdict = permission.permit(work, step, proposal.first)
         data = {"says": step.says, "undo": step.undo, "guards": [j.as_json() for j in judgements], "skipped": skipped}
+        data |= {"plan": step.plan, "policy": step.policy}
         if verdict.answer is guardrails.Answer.DENY:
             return Move(Event.REFUSED, f"{step.says}: {verdict.reason}", data)
-        if not steps.write(step):
-            return Move(Event.REFUSED, f"{step.says}: another action holds {step.target}.", data)
         if verdict.answer is guardrails.Answer.ASK:
             return Move(Event.NEEDS_APPROVAL, f"{step.says}: {verdict.reason}", data, due_in_s=APPROVAL_EXPIRES_S)
         return Move(Event.ALLOWED, f"{step.says}: {verdict.reason}", data)
@@ -130,49 +147,82 @@ def remediate(work: Work) -> Move:
     """Measure how it is before, then carry out the step that was decided on, or find out what became of it."""
     step, target = work.step(), work.target()
     if step.state == step.State.PREPARED:
+        if all_clear(work.incident.pk) and not step.led_by.filter(applying_at__isnull=False).exists():
+            return Move(Event.ALERTS_CLEARED, "All alerts resolved before anything was done.")
         judgements, verdict = work.judge(step)
         if verdict.answer is guardrails.Answer.DENY:
-            return Move(Event.REFUSED, f"{step.says}: {verdict.reason}", {"guards": [j.as_json() for j in judgements]})
-        sampling.take(step, 0, work.criteria(), work.measurer())
-    carried = steps.carry_out(step, target, work.world(), work.lease)
+            return _denied(step, judgements, verdict)
+        work.sample(step, 0)
+        if failed := _first(work, step, target):
+            return failed
+    try:
+        carried = steps.carry_out(step, target, work.world(), work.lease, permission.beginning(work))
+    except guardrails.Denied as denied:
+        return _denied(step, denied.judgements, denied.verdict)
     event = {
         steps.Outcome.DONE: Event.STEPS_DONE,
         steps.Outcome.FAILED: Event.STEP_FAILED,
         steps.Outcome.UNKNOWN: Event.STEP_UNKNOWN,
     }[carried.outcome]
-    data = {"says": step.says, "undo": step.undo, "action": step.action, "target": step.target}
-    return Move(event, carried.said, data, due_in_s=sampling.first_look_s(work.playbook(), work.criteria()))
+    told = {"says": step.says, "undo": step.undo, "action": step.action, "target": step.target}
+    return Move(event, carried.said, told, due_in_s=sampling.first_look_s(work.playbook(), work.criteria()))
+
+
+def _denied(step: Step, judgements: Sequence[guardrails.Judgement], verdict: guardrails.Judgement) -> Move:
+    """Not begun after all: left to people, or taken back first, if something was done for its sake."""
+    prepared_for = any(one.leads_to_id for one in steps.to_take_back(step))
+    event = Event.STEP_FAILED if prepared_for else Event.REFUSED
+    return Move(event, f"{step.says}: {verdict.reason}", {"guards": [j.as_json() for j in judgements]})
+
+
+def _first(work: Work, step: Step, target: Target) -> Move | None:
+    """Do what has to come before a step, in order; the move that follows when one of them does not succeed."""
+    for earlier in step.led_by.order_by("pk"):
+        if earlier.state == earlier.State.APPLIED:
+            continue
+        carried = steps.carry_out(earlier, target, work.world(), work.lease)
+        data = {"says": earlier.says, "action": earlier.action, "target": earlier.target, "effects": earlier.plan}
+        if carried.outcome is not steps.Outcome.DONE:
+            return Move(Event.STEP_FAILED, f"{earlier.says}, which has to come first: {carried.said}", data)
+        record.note(work.lease, "step_first", carried.said, data)
+    return None
 
 
 def verify(work: Work) -> Move | Wait:
     """Take one more sample; say what all samples say together. What could not be measured never counts as fixed."""
     step, plan = work.step(), work.playbook().verify
-    row = sampling.take(step, step.samples.count(), work.criteria(), work.measurer())
+    row = work.sample(step, step.samples.count())
     said = sampling.verdict(step, work.playbook())
     data = {"number": row.number, "good": row.good, "checks": row.checks}
     if said is None:
         record.note(work.lease, "sampled", f"Sample {row.number}: {row.summary}", data)
         return Wait(plan.interval_s)
     verdict, reason = said
-    return Move(Event(verdict.value), reason, data)
+    return Move(Event(verdict.value), reason, data, watch=(plan.watch_s, plan.watch_interval_s))
 
 
 def roll_back(work: Work) -> Move:
-    """Take back what did not help; the next candidate may then be tried."""
-    step, target = work.step(), work.target()
+    """Take back what did not help, last thing first; the next candidate may then be tried, unless a person asked."""
+    done = Event.TAKEN_BACK if work.asked_to_take_back() else Event.ROLLED_BACK
+    step, said = work.step(), []
     if step.state == step.State.UNDONE:
-        return Move(Event.ROLLED_BACK, "It was taken back; whoever did it did not live to say so.")
-    if not step.needs_undo:
-        return Move(Event.ROLLED_BACK, "Nothing had been done that would have to be taken back.")
-    try:
-        undo = steps.begin_undo(step, target, work.world())
-    except Rejected as error:
-        return Move(Event.ROLLBACK_FAILED, str(error))
-    carried = steps.carry_out(undo, target, work.world(), work.lease)
+        said.append("It was taken back; whoever did it did not live to say so.")
+    for one in steps.to_take_back(step):
+        try:
+            said.append(_take_back(work, one))
+        except Rejected as error:
+            return Move(Event.ROLLBACK_FAILED, str(error))
+    return Move(done, " ".join(said) or "Nothing had been done that would have to be taken back.")
+
+
+def _take_back(work: Work, step: Step) -> str:
+    """Undo one step; says what was done. Raises Rejected when that is not known to have succeeded."""
+    undo = steps.begin_undo(step, work.target(), work.world())
+    carried = steps.carry_out(undo, work.target(), work.world(), work.lease)
     if carried.outcome is not steps.Outcome.DONE:
-        return Move(Event.ROLLBACK_FAILED, f"{undo.says}: {carried.said}")
+        raise Rejected(f"{undo.says}: {carried.said}")
     steps.undone(step)
-    return Move(Event.ROLLED_BACK, f"{undo.says}: {carried.said}")
+    return f"{undo.says}: {carried.said}"
 
 
 LINE = {
@@ -237,6 +287,8 @@ def settle(lease: record.Lease, outcome: Move | Wait) -> float | None:
         state = record.record(lease, outcome.event, outcome.reason, outcome.data, outcome.due_in_s)
         if state in ENDED:
             steps.release(lease.incident_id)
+        if outcome.event is Event.FIXED and outcome.watch[0]:
+            record.watch(lease.incident_id, now() + timedelta(seconds=outcome.watch[0]), outcome.watch[1])
         telling.tell(lease.incident_id, state, outcome.event, outcome.reason)
     log.info("incident_moved", outcome=outcome.event.value, state=state.value, reason=outcome.reason)
     return None if state in ENDED else outcome.due_in_s

@@ -58,12 +58,12 @@ def of_incident(incident_id: int) -> Case:
     incident = Incident.objects.filter(pk=incident_id).first()
     if incident is None:
         raise Unknown(f"There is no incident {incident_id}.")
-    rows = incident.evidence.order_by("-round", "pk")
+    rows = incident.evidence.filter(captured=False).order_by("-round", "pk")
     newest = rows.values_list("round", flat=True).first()
     if newest is None:
         raise Unavailable(f"Nothing was looked at for incident {incident_id}.")
     _refuse_pruned(incident)
-    seen = incident.evidence.filter(round=newest).order_by("pk").prefetch_related("documents__blob")
+    seen = incident.evidence.filter(round=newest, captured=False).order_by("pk").prefetch_related("documents__blob")
     found = incident.findings.filter(round=newest).order_by("rank")
     return Case(
         incident=incident_id,

@@ -23,6 +23,12 @@ STYLES = {
     "refused": ("escalated", "bold red"),
     "unverified": ("escalated", "bold red"),
     "alerts_cleared": ("no action", "green"),
+    "walking": ("canary", "cyan"),
+    "weights_set": ("weights", "bold blue"),
+    "analysed": ("measured", "dim"),
+    "rolling_back": ("breach", "bold red"),
+    "rolled_back": ("back", "bold green"),
+    "promoted": ("promoted", "bold green"),
 }
 
 

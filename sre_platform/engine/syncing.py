@@ -1,4 +1,4 @@
-"""Files into the database: playbooks, and a catalog file with services, rules, policies and windows.
+"""Files into the database: playbooks, and a catalog file with services, rules, policies, limits and windows.
 
 What a file says replaces the row of the same name; what no file names is left alone. A bad file changes nothing.
 """
@@ -18,7 +18,8 @@ from pydantic import ValidationError as BadShape
 from sre_platform.catalog.models import Service
 from sre_platform.detection.models import AlertRule
 from sre_platform.diagnosis.investigate import COLLECTORS, RULES
-from sre_platform.guardrails.models import RemediationPolicy
+from sre_platform.engine import handles
+from sre_platform.guardrails.models import ActionLimit, FreezeWindow, RemediationPolicy, read_plan
 from sre_platform.incidents.models import InhibitionRule, MaintenanceWindow
 from sre_platform.kernel.errors import Malformed, Unknown
 from sre_platform.kernel.registry import Registry
@@ -27,6 +28,7 @@ from sre_platform.playbook.reading import read_yaml
 from sre_platform.playbook.schema import Call, Playbook, parse_playbook
 from sre_platform.remediation.steps import ACTIONS
 
+ALWAYS_TOLD = (Service, AlertRule, RemediationPolicy)
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 
 
@@ -35,6 +37,11 @@ def problems(playbook: Playbook) -> Iterator[str]:
     yield from _unknown(RULES, [Call(name=name) for name in playbook.diagnose.rules])
     yield from _unknown(COLLECTORS, playbook.collect)
     yield from _unknown(ACTIONS, playbook.remediate)
+
+
+def plan_problems(plan: Any) -> list[str]:
+    """What in a policy's ladder names no action, or gives one parameters that it does not take."""
+    return list(_unknown(ACTIONS, read_plan(plan)))
 
 
 def _unknown(registry: Registry[Any], calls: Sequence[Call]) -> Iterator[str]:
@@ -90,20 +97,26 @@ class CatalogFile(BaseModel):
     policies: list[dict[str, Any]] = []
     maintenance_windows: list[dict[str, Any]] = []
     inhibition_rules: list[dict[str, Any]] = []
+    limits: list[dict[str, Any]] = []
+    freeze_windows: list[dict[str, Any]] = []
 
 
 @transaction.atomic
 def sync_catalog(path: Path, variables: Mapping[str, str] = os.environ) -> list[str]:
     """Write what a catalog file says, all of it or nothing; returns a sentence for each kind. Raises Malformed."""
     document = read_catalog(path, variables)
+    for entry in document.services:
+        handles.check(str(path), str(entry.get("name")), entry.get("handles"))
     kinds = [
         (Service, ("name",), document.services),
         (AlertRule, ("name", "service"), document.alert_rules),
         (RemediationPolicy, ("name",), document.policies),
         (MaintenanceWindow, ("name",), document.maintenance_windows),
         (InhibitionRule, ("name",), document.inhibition_rules),
+        (ActionLimit, ("name",), document.limits),
+        (FreezeWindow, ("name",), document.freeze_windows),
     ]
-    asked = [kind for kind in kinds if kind[2] or kind[0] not in (MaintenanceWindow, InhibitionRule)]
+    asked = [kind for kind in kinds if kind[2] or kind[0] in ALWAYS_TOLD]
     return [_sync_rows(path, model, key, entries) for model, key, entries in asked]
 
 
@@ -176,6 +189,10 @@ def _write(path: Path, row: models.Model, entry: Mapping[str, Any]) -> bool:
         row.version += 1
     with _told(path, row, entry):
         row.full_clean()
+    if isinstance(row, RemediationPolicy):
+        row.changed_by = path.name
+        if wrong := plan_problems(row.plan):
+            raise Malformed(f"{path}: {row._meta.verbose_name} {row.name}: plan: {'; '.join(wrong)}")
     row.save()
     return True
 

@@ -16,11 +16,22 @@ from sre_platform.catalog.models import changes_since, topology
 from sre_platform.celery import app
 from sre_platform.diagnosis import baselines
 from sre_platform.diagnosis.turns import DatabaseTurns
-from sre_platform.engine import digestion, heartbeats, line, reconcile, retention, tracing
+from sre_platform.engine import (
+    digestion,
+    heartbeats,
+    line,
+    reconcile,
+    relapses,
+    retention,
+    rollout_telling,
+    rollouts,
+    tracing,
+)
 from sre_platform.incidents import record
 from sre_platform.intake.receive import backlog
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Unavailable
+from sre_platform.rollouts import record as rollout_record
 from sre_platform.tickets import desk
 
 BATCH = 100  # of each kind that one sweep rings for
@@ -54,11 +65,33 @@ def advance(incident_id: int) -> None:
 
 
 @app.task
+def watch(incident_id: int) -> None:
+    """Look again at an incident that was repaired."""
+    if relapses.look(incident_id):
+        ring(advance, incident_id)
+
+
+@app.task
 def deliver(ticket_id: int) -> None:
     """Bring a ticket to what is wanted."""
     began = now()
     if incident_id := desk.deliver(ticket_id):
         tracing.ticket(incident_id, ticket_id, began)
+
+
+@app.task
+def walk_rollout(rollout_id: int) -> None:
+    """Walk a roll-out for some seconds."""
+    due_in_s = rollouts.advance(rollout_id, f"{socket.gethostname()}:{os.getpid()}")
+    if due_in_s is not None and due_in_s <= LONGEST_TIMED_BELL_S:
+        ring(walk_rollout, rollout_id, in_s=due_in_s)
+    ring_rollout_tickets()
+
+
+@app.task
+def tell_rollout(rollout_id: int) -> None:
+    """Tell people of a roll-out."""
+    rollout_telling.tell(rollout_id)
 
 
 @app.task
@@ -70,7 +103,12 @@ def sweep() -> None:
         ring(advance, incident_id)
     for incident_id in record.due(BATCH):
         ring(advance, incident_id)
+    for rollout_id in rollout_record.due(BATCH):
+        ring(walk_rollout, rollout_id)
+    for incident_id in record.watched(BATCH):
+        ring(watch, incident_id)
     ring_tickets()
+    ring_rollout_tickets()
     heartbeats.beat("sweep")
 
 
@@ -98,6 +136,12 @@ def ring_tickets() -> None:
         ring(deliver, ticket_id)
 
 
+def ring_rollout_tickets() -> None:
+    """Ring for the roll-outs of which people have to be told."""
+    for rollout_id in rollout_telling.due(BATCH):
+        ring(tell_rollout, rollout_id)
+
+
 def ring(task: Task, *row_id: int, in_s: float = 0.0) -> None:
     """Ring once the transaction has committed. A broker that is away costs time, never the row: the sweep will ring."""
     transaction.on_commit(partial(_ring, task, row_id, in_s))
@@ -116,8 +160,14 @@ def _ring(task: Task, row_id: tuple[int, ...], in_s: float) -> None:
 
 
 def about(task: Task, row_id: int | None = None) -> dict[str, int]:
-    """The log field that says what a task is about: ``incident`` or ``ticket``; none for the others."""
-    field = {advance.name: "incident", deliver.name: "ticket"}.get(task.name)
+    """The log field that says what a task is about: ``incident``, ``ticket`` or ``rollout``; none for the others."""
+    fields = {
+        advance.name: "incident",
+        watch.name: "incident",
+        deliver.name: "ticket",
+        walk_rollout.name: "rollout",
+    }
+    field = fields.get(task.name)
     return {field: row_id} if field and row_id is not None else {}
 
 

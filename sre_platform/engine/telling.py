@@ -29,7 +29,7 @@ def tell(incident_id: int, state: State, event: Event, reason: str) -> None:
 
 def _facts(incident_id: int, state: State, reason: str) -> dict[str, Any]:
     incident = Incident.objects.get(pk=incident_id)
-    steps = list(Step.objects.filter(incident_id=incident_id, undoes=None))
+    steps = list(Step.objects.repairs().filter(incident_id=incident_id))
     newest = FindingRow.objects.filter(incident_id=incident_id).first()
     findings = list(FindingRow.objects.filter(incident_id=incident_id, round=newest.round)) if newest else []
     last = SampleRow.objects.filter(step__incident_id=incident_id).order_by("-pk").first()

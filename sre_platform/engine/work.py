@@ -1,5 +1,6 @@
 """The work that a stage is given: the claimed incident, the playbooks frozen into it, and the world as it is now."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,15 +14,15 @@ from sre_platform.catalog.models import changes_of, topology
 from sre_platform.clients import releases
 from sre_platform.clients.supervisor import Supervisor
 from sre_platform.detection.measure import Measurer, PrometheusMeasurer, ScrapeMeasurer
-from sre_platform.diagnosis import baselines, store
+from sre_platform.diagnosis import baselines, investigate, store
 from sre_platform.diagnosis.domain import Evidence
 from sre_platform.diagnosis.investigate import Baseline, Ranked, Scene
 from sre_platform.diagnosis.models import FindingRow
 from sre_platform.diagnosis.turns import DatabaseTurns
+from sre_platform.engine import knowing
 from sre_platform.guardrails import domain as guardrails
-from sre_platform.guardrails.models import halted, policies
-from sre_platform.incidents.correlate import flapping, storm
-from sre_platform.incidents.domain import State
+from sre_platform.guardrails.models import policies
+from sre_platform.incidents.domain import Event, State
 from sre_platform.incidents.models import Incident
 from sre_platform.incidents.record import Lease
 from sre_platform.kernel.clock import now
@@ -29,11 +30,12 @@ from sre_platform.kernel.errors import SreError
 from sre_platform.kernel.registry import Registry
 from sre_platform.kernel.storable import storable
 from sre_platform.playbook import library
-from sre_platform.playbook.schema import Criterion, Playbook
+from sre_platform.playbook.schema import Call, Criterion, Playbook
 from sre_platform.remediation import steps
-from sre_platform.remediation.domain import Prepared, World
+from sre_platform.remediation.domain import World
 from sre_platform.remediation.models import Step
 from sre_platform.verification import sampling
+from sre_platform.verification.models import SampleRow
 
 GUARDS: Registry[guardrails.Guard] = Registry("sre_platform.guardrails.guards", "guard")
 CHANGES_LOOKED_AT = timedelta(days=1)
@@ -48,27 +50,47 @@ class Candidate:
     action: str
     params: Mapping[str, Any]
     target: Target
+    first: Sequence[Call] = ()
 
-    def as_step(self, prepared: Prepared) -> Step:
-        """The unsaved step that would carry it out."""
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """By which it is known whether it was tried: the same action with other parameters is another candidate."""
+        return try_key(self.finding.cause, self.target.service, self.action, self.params)
+
+    def proposal(self, world: World) -> "Proposal":
+        """It and what comes before it, prepared against the world as it is now: nothing is written or done."""
+        try:
+            earlier = [self._as_step(call.name, call.params, world) for call in self.first]
+            step = self._as_step(self.action, self.params, world)
+        except SreError as error:
+            return Proposal(self, None, str(error))
+        step.plan["first"] = [{"action": one.action, "says": one.says} | one.plan for one in earlier]
+        return Proposal(self, step, "", earlier)
+
+    def _as_step(self, action: str, params: Mapping[str, Any], world: World) -> Step:
+        """The unsaved step that would carry an action out. Raises SreError when it makes no sense here and now."""
         return steps.from_prepared(
-            prepared,
+            steps.prepare(action, params, self.target, world),
             incident_id=self.finding.incident_id,
             playbook=self.finding.playbook,
             cause=self.finding.cause,
-            action=self.action,
+            action=action,
             target=self.target.service,
-            params=dict(self.params),
+            params=dict(params),
         )
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A candidate after a look at the world: the unsaved ``step``, or why it ``cannot`` be done here and now."""
+    """A candidate after a look at the world: the unsaved ``step``, or why it ``cannot`` be done here and now.
+
+    ``first`` are the unsaved steps that have to be done before it.
+    """
 
     candidate: Candidate
     step: Step | None
     cannot: str = ""
+    first: Sequence[Step] = ()
 
     @property
     def action(self) -> str:
@@ -94,51 +116,119 @@ class Situation:
     def _changes(self) -> dict[str, list[Change]]:
         return changes_of(downstream(self.topology, self.incident.service), now() - CHANGES_LOOKED_AT)
 
+    def measurer(self) -> Measurer:
+        """Who measures SLIs: Prometheus where there is one, else scrapes of the services themselves."""
+        if settings.SRE_PROMETHEUS_URL:
+            return PrometheusMeasurer(settings.SRE_PROMETHEUS_URL)
+        return ScrapeMeasurer({t.service: t.metrics_url for t in self.topology.values() if t.metrics_url})
+
     def candidates(self) -> Iterator[Candidate]:
         """What may be tried, likeliest cause first, its playbook's actions from mild to strong, but nothing twice."""
-        steps_tried = self.incident.steps.filter(undoes=None).exclude(state__in=NOT_TRIED)
-        tried = set(steps_tried.values_list("cause", "target", "action"))
-        newest = self.incident.findings.order_by("-round").first()
+        rows = self.incident.steps.repairs().exclude(state__in=NOT_TRIED)
+        tried = {try_key(*row) for row in rows.values_list("cause", "target", "action", "params")}
+        newest, known = self.incident.findings.order_by("-round").first(), policies()
         for finding in self.incident.findings.filter(round=newest.round) if newest else ():
             target = self.topology.get(finding.service)
-            for call in self.playbooks[finding.playbook].remediate if target else ():
-                if target and (finding.cause, finding.service, call.name) not in tried:
-                    yield Candidate(finding, call.name, call.params, target)
+            for call in self._ladder(finding, target, known) if target else ():
+                candidate = Candidate(finding, call.name, call.params, target, call.first) if target else None
+                if candidate and candidate.key not in tried:
+                    yield candidate
+
+    def _ladder(self, finding: FindingRow, target: Target, known: Sequence[guardrails.Policy]) -> Sequence[Call]:
+        """From mild to strong: the plan of the policy that has one for this, else the playbook's actions."""
+        return ladder(known, target, finding.cause) or self.playbooks[finding.playbook].remediate
 
     def proposals(self, candidates: Iterable[Candidate] | None = None) -> Iterator[Proposal]:
         """Each candidate, prepared against the world as it is now, one at a time: a caller may stop at the first."""
         world = self.world()
         for candidate in self.candidates() if candidates is None else candidates:
-            try:
-                prepared = steps.prepare(candidate.action, candidate.params, candidate.target, world)
-            except SreError as error:
-                yield Proposal(candidate, None, str(error))
-            else:
-                yield Proposal(candidate, candidate.as_step(prepared))
+            yield candidate.proposal(world)
 
     def judge(self, step: Step) -> tuple[list[guardrails.Judgement], guardrails.Judgement]:
         """Every guard's judgement of a step, and the one that counts."""
-        return self.judge_by(self.facts(but=step), step)
+        return self.judge_by(self.facts(step, knowing.budgets_of(self.topology, [step.target])), step)
 
-    def facts(self, but: Step | None = None) -> guardrails.Facts:
+    def facts(self, but: Step | None = None, budgets: knowing.Budgets | None = None) -> guardrails.Facts:
         """What the guards may know of this incident; ``but`` is a step that is not to count against itself."""
-        pk, moment = self.incident.pk, now()
-        return guardrails.Facts(moment, halted(), policies(), steps.past(but=but), storm(moment), flapping(pk))
+        return knowing.facts(self.incident.pk, self.topology, budgets or {}, but)
 
     def judge_by(self, facts: guardrails.Facts, step: Step) -> tuple[list[guardrails.Judgement], guardrails.Judgement]:
         """As ``judge``, by facts that were read before; no query."""
-        judgements = guardrails.judge(GUARDS, request(step), replace(facts, unproven=self._unproven(step)))
+        judgements = guardrails.judge(GUARDS, self.request(step), replace(facts, unproven=self._unproven(step)))
         return judgements, guardrails.verdict(judgements)
 
+    def request(self, step: Step) -> guardrails.Request:
+        """What the guards are asked about a step."""
+        return asked(
+            self.topology, step.incident_id, step.target, step.action, step.cause, step.irreversible, step.plan
+        )
+
+    def step(self) -> Step:
+        """The repair that is being worked on: the newest one."""
+        return self.incident.steps.repairs().order_by("-pk")[0]
+
+    def target(self) -> Target:
+        """The service that the repair is about."""
+        return self.topology[self.step().target]
+
+    def playbook(self) -> Playbook:
+        """The playbook that proposed the repair."""
+        return self.playbooks[self.step().playbook]
+
+    def criteria(self) -> list[Criterion]:
+        """What has to be true again."""
+        return sampling.criteria(self.playbook(), self.topology, self.step().target)
+
+    def sample(self, step: Step, number: int) -> SampleRow:
+        """Measure what has to be true of a repair's target and its neighbours, once."""
+        beside = sampling.neighbours(self.topology, step.target)
+        return sampling.take(step, number, self.criteria(), self.measurer(), beside)
+
     def _unproven(self, step: Step) -> str:
-        """The playbook that proposed the step, when no experiment proves it."""
+        """The playbook that the step comes from, when no experiment proves it, or not with this action."""
         book = self.playbooks.get(step.playbook)
-        return "" if book and book.proof else book.name if book else "(which is not known)"
+        if book is None:
+            return "(which is not known)"
+        own = any(call.name == step.action and dict(call.params) == step.params for call in book.remediate)
+        if book.proof and not own:
+            return f"{book.name} with {step.action} as a policy plans it"
+        return "" if book.proof else book.name
 
 
-def request(step: Step) -> guardrails.Request:
-    """What the guards are asked about a step."""
-    return guardrails.Request(step.incident_id, step.target, step.action, step.cause, step.irreversible)
+def ladder(known: Sequence[guardrails.Policy], target: Target, cause: str) -> Sequence[Call]:
+    """The plan that one of these policies has for a cause at a service; empty when none has."""
+    about = guardrails.Request(0, target.service, "", cause, tier=target.tier, environment=target.environment)
+    policy = guardrails.planned(known, about)
+    return policy.plan if policy else ()
+
+
+def try_key(cause: str, service: str, action: str, params: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """What tells one try from another; ``params`` are as a playbook gives them."""
+    return cause, service, action, json.dumps(dict(params), sort_keys=True, default=str)
+
+
+def asked(
+    known: Topology, incident_id: int, service: str, action: str, cause: str, irreversible: str, plan: Mapping[str, Any]
+) -> guardrails.Request:
+    """What the guards are asked about doing ``action`` to ``service``; ``plan`` is what ``Prepared.plan`` gives."""
+    target, traits = known.get(service) or Target(service), steps.ACTIONS.get(action).traits
+    reach = plan.get("reach")
+    return guardrails.Request(
+        incident_id,
+        service,
+        action,
+        cause,
+        irreversible,
+        labels=target.labels,
+        tier=target.tier,
+        environment=target.environment,
+        cluster=target.cluster,
+        needs=downstream(known, service)[1:],
+        restarts=traits.restarts,
+        destroys=traits.destroys,
+        captured=any(steps.ACTIONS.get(one["action"]).traits.captures for one in plan.get("first", ())),
+        reach=guardrails.Reach(**reach) if reach else None,
+    )
 
 
 @dataclass(frozen=True)
@@ -147,19 +237,43 @@ class Work(Situation):
 
     lease: Lease
 
+    def world(self) -> World:
+        """What the actions may reach; whoever holds the incident may capture evidence, too."""
+        return replace(super().world(), capture=self.capture)
+
+    def capture(self, target: Target, calls: Sequence[Call]) -> str:
+        """Look at a service as a diagnosis does, keep what was seen with the incident, and say what that is."""
+        pk, fence = self.incident.pk, self.lease.fence
+        seen = self.bounded(investigate.capture(target, calls, self.scene()))
+        known = set(self.incident.evidence.filter(round=fence).values_list("collector", "service", "replica"))
+        fresh = [item for item in seen if (item.collector, item.service, item.replica) not in known]
+        store.keep(pk, fence, store.pack(fresh), captured=True)
+        return _captured(target, seen)
+
     def looking_since(self) -> datetime:
         """When the first look was taken: an incident that had to wait for it has lost no patience."""
-        first = self.incident.evidence.order_by("pk").first()
+        rows, back = self.incident.evidence.order_by("pk"), self.incident.relapsed_at
+        first = (rows.filter(collected_at__gte=back) if back else rows).first()
         return first.collected_at if first else now()
+
+    @property
+    def began_at(self) -> datetime:
+        """When the trouble that is looked at began: since then, what is seen is of it."""
+        return self.incident.relapsed_at or self.incident.opened_at
 
     def asked_at(self) -> datetime:
         """When a person was asked to approve."""
         return self.incident.timeline.filter(to_state=State.AWAITING_APPROVAL).latest("seq").at
 
+    def asked_to_take_back(self) -> bool:
+        """Whether a person, and not a verdict, wants the repair taken back: nothing else is tried after that."""
+        last = self.incident.timeline.exclude(to_state="").order_by("-seq").first()
+        return bool(last and last.name == Event.TAKE_BACK)
+
     def scene(self) -> Scene:
         """What the collectors may see."""
         return Scene(
-            self.incident.opened_at,
+            self.began_at,
             self._changes(),
             self.measurer(),
             _supervisor(),
@@ -167,12 +281,6 @@ class Work(Situation):
             baselines=self._baselines(),
             turns=DatabaseTurns(),
         )
-
-    def measurer(self) -> Measurer:
-        """Who measures SLIs: Prometheus where there is one, else scrapes of the services themselves."""
-        if settings.SRE_PROMETHEUS_URL:
-            return PrometheusMeasurer(settings.SRE_PROMETHEUS_URL)
-        return ScrapeMeasurer({t.service: t.metrics_url for t in self.topology.values() if t.metrics_url})
 
     def _baselines(self) -> Mapping[str, Baseline]:
         """The profiles of good days, if a playbook wants profiles at all: they are large."""
@@ -206,27 +314,24 @@ class Work(Situation):
                 for rank, item in enumerate(ranked, start=1)
             )
 
-    def step(self) -> Step:
-        """The repair that is being worked on: the newest one."""
-        return self.incident.steps.filter(undoes=None).order_by("-pk")[0]
-
-    def target(self) -> Target:
-        """The service that the repair is about."""
-        return self.topology[self.step().target]
-
-    def playbook(self) -> Playbook:
-        """The playbook that proposed the repair."""
-        return self.playbooks[self.step().playbook]
-
-    def criteria(self) -> list[Criterion]:
-        """What has to be true again."""
-        return sampling.criteria(self.playbook(), self.topology, self.step().target)
-
 
 def load(lease: Lease) -> Work:
     """Everything about a claimed incident that is read once."""
     incident = Incident.objects.get(pk=lease.incident_id)
     return Work(incident, library.frozen(incident.playbooks), topology(), lease)
+
+
+def _captured(target: Target, seen: Sequence[Evidence]) -> str:
+    """What was kept and what was not, in a sentence."""
+    kept = [_of(item) for item in seen if not item.missing]
+    lost = "; ".join(f"{_of(item)}: {item.missing.rstrip('.')}" for item in seen if item.missing)
+    if not kept:
+        return f"Nothing at all could be captured of {target.service}: {lost or 'nothing was asked for'}."
+    return f"Captured of {target.service}: {', '.join(kept)}{f', but not {lost}' if lost else ''}."
+
+
+def _of(item: Evidence) -> str:
+    return f"{item.collector} at {item.replica}" if item.replica else item.collector
 
 
 def _supervisor() -> Supervisor:

@@ -1,11 +1,14 @@
 """May we touch this now? Guards answer Allow, Ask or Deny, each with its reason; deny wins. Pure."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Protocol
+from typing import Any, Protocol
+
+from sre_platform.kernel.errors import SreError
+from sre_platform.playbook.schema import Call
 
 
 class Answer(StrEnum):
@@ -28,11 +31,23 @@ class Judgement:
         return {"guard": self.guard, "answer": self.answer.value, "reason": self.reason}
 
 
+class Denied(SreError):
+    """The guards deny it now: nothing was done. ``verdict`` is the judgement that counts."""
+
+    def __init__(self, judgements: Sequence[Judgement], verdict: Judgement) -> None:
+        super().__init__(verdict.reason)
+        self.judgements = judgements
+        self.verdict = verdict
+
+
 @dataclass(frozen=True)
 class Policy:
     """How far an action may go on its own: ``mode`` is observe, suggest, approve or auto; any other does not act.
 
-    Patterns are shell-style; ``cooldown_s`` is in seconds. One that is not ``enabled`` covers nothing.
+    Patterns are shell-style; ``cooldown_s`` is in seconds. One that is not ``enabled`` covers nothing. ``plan`` is a
+    ladder of calls from mild to strong that replaces the playbooks'; empty leaves theirs. ``min_healthy_share`` is of
+    the service's instances while it is done, ``max_blast_share`` of those that one action takes away at the same time,
+    ``min_budget_left`` of the error budget; all are shares (0..1). ``version`` counts its changes.
     """
 
     name: str
@@ -43,6 +58,13 @@ class Policy:
     cooldown_s: float
     max_actions: int
     enabled: bool = True
+    version: int = 0
+    tier: str = "*"
+    environment: str = "*"
+    plan: Sequence[Call] = ()
+    min_healthy_share: float = 0.5
+    max_blast_share: float = 0.5
+    min_budget_left: float = 0.0
 
     def mismatch(self, request: "Request") -> str:
         """Why this policy does not speak about the request; the empty string when it does."""
@@ -50,6 +72,8 @@ class Policy:
             return "it is not enabled"
         asked = (
             ("service", request.target, self.service),
+            ("tier", request.tier, self.tier),
+            ("environment", request.environment, self.environment),
             ("cause", request.cause, self.cause),
             ("action", request.action, self.action),
         )
@@ -58,20 +82,54 @@ class Policy:
         ]
         return ", ".join(wrong)
 
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}"
+
     def covers(self, request: "Request") -> bool:
         """Whether this policy speaks about the request."""
         return not self.mismatch(request)
 
 
 @dataclass(frozen=True)
+class Reach:
+    """How many instances the service has, how many of them are ready, and how many ready ones it takes away at once."""
+
+    total: int
+    ready: int
+    takes: int
+
+    @property
+    def possible(self) -> bool:
+        """Whether there can be such figures."""
+        return 0 <= self.takes <= self.ready <= self.total
+
+    def as_json(self) -> dict[str, int]:
+        return {"total": self.total, "ready": self.ready, "takes": self.takes}
+
+
+@dataclass(frozen=True)
 class Request:
-    """What somebody wants to do, and whether it could be taken back (``irreversible`` says why not)."""
+    """What somebody wants to do, and whether it could be taken back (``irreversible`` says why not).
+
+    ``labels``, ``tier``, ``environment`` and ``cluster`` are the target's; ``needs`` all services that it depends on,
+    nearest first. ``restarts`` and ``destroys`` are the action's traits, ``captured`` whether evidence is captured
+    first; ``reach`` is None when the action takes no instance away, or does not know.
+    """
 
     incident_id: int
     target: str
     action: str
     cause: str
     irreversible: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    tier: str = ""
+    environment: str = ""
+    cluster: str = ""
+    needs: Sequence[str] = ()
+    restarts: bool = False
+    destroys: str = ""
+    captured: bool = False
+    reach: Reach | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +141,35 @@ class PastAction:
     action: str
     at: datetime
     active: bool
+    cluster: str = ""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most ``max_actions`` within ``window_s`` seconds, and ``at_once`` at the same time (0: as many as they are).
+
+    ``per`` says what is counted together: each service, each cluster, each action, or all. ``service``, ``cluster`` and
+    ``action`` are shell-style patterns of what it is about.
+    """
+
+    name: str
+    per: str
+    max_actions: int
+    window_s: float
+    at_once: int = 0
+    service: str = "*"
+    cluster: str = "*"
+    action: str = "*"
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """A freeze window that is open now, with its reason. Patterns are shell-style."""
+
+    name: str
+    reason: str
+    service: str = "*"
+    environment: str = "*"
 
 
 @dataclass(frozen=True)
@@ -91,7 +178,8 @@ class Facts:
 
     ``halted`` is the reason of the kill switch, ``storm`` says which incident is one, ``flapping`` names the incident's
     alerts that come and go, ``unproven`` the playbook when it names no experiment; each is empty while there is nothing
-    to say.
+    to say. ``troubled`` maps a service to the alert on it that fires, ``budgets`` to what is left of its error budget
+    (a share; 1 is all of it, below 0 is overdrawn; None: it could not be measured).
     """
 
     now: datetime
@@ -101,10 +189,27 @@ class Facts:
     storm: str = ""
     flapping: str = ""
     unproven: str = ""
+    limits: Sequence[Limit] = ()
+    freezes: Sequence[Freeze] = ()
+    troubled: Mapping[str, str] = field(default_factory=dict)
+    budgets: Mapping[str, float | None] = field(default_factory=dict)
 
     def policy(self, request: Request) -> Policy | None:
         """The first policy that covers the request; they are in order of precedence."""
         return next((policy for policy in self.policies if policy.covers(request)), None)
+
+
+def planned(policies: Iterable[Policy], request: Request) -> Policy | None:
+    """The first policy with a plan that covers the request whatever it does: its plan replaces the playbook's ladder.
+
+    Each action of the plan is then judged like any other: by the first policy that covers it.
+    """
+    return next((policy for policy in policies if policy.plan and replace(policy, action="*").covers(request)), None)
+
+
+def uncovered(request: Request) -> str:
+    """What every guard says that needs a policy's figures when no policy covers the request."""
+    return f"No policy covers {request.action} on {request.target} for {request.cause}."
 
 
 @dataclass(frozen=True)
@@ -115,14 +220,18 @@ class Considered:
     mismatch: str
     counts: bool
 
-    def as_json(self) -> dict[str, str | bool]:
+    def as_json(self) -> dict[str, Any]:
         policy = self.policy
         return {
             "policy": policy.name,
             "mode": policy.mode,
             "service": policy.service,
             "cause": policy.cause,
+            "tier": policy.tier,
+            "environment": policy.environment,
             "action": policy.action,
+            "version": policy.version,
+            "plan": [call.name for call in policy.plan],
             "covers": not self.mismatch,
             "counts": self.counts,
             "why_not": self.mismatch,

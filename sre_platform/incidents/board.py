@@ -49,7 +49,10 @@ class Fate(StrEnum):
 
 @dataclass(eq=False)
 class Live:
-    """An incident that takes alerts. ``topics`` is what it is about; ``pk`` is 0 until it is written."""
+    """An incident that takes alerts. ``topics`` is what it is about; ``pk`` is 0 until it is written.
+
+    One that is ``watched`` was repaired a while ago; only an alert on the same service tells that it was not for good.
+    """
 
     key: str
     service: str
@@ -60,11 +63,12 @@ class Live:
     pk: int = 0
     storm: bool = False
     parent: "Live | None" = None
+    watched: bool = False
 
     @property
-    def order(self) -> tuple[bool, datetime, int]:
-        """By which one of several is chosen: one without a parent, then the oldest."""
-        return self.parent is not None, self.opened_at, self.pk
+    def order(self) -> tuple[bool, bool, datetime, int]:
+        """By which one of several is chosen: one that is not over, one without a parent, then the oldest."""
+        return self.watched, self.parent is not None, self.opened_at, self.pk
 
 
 @dataclass
@@ -201,13 +205,15 @@ class Board:
         """Whatever the service's incident is about, this belongs to it."""
         incident = next(iter(self._about(subject(alert))), None)
         reason = f"same service {alert.service}" if alert.service else f"same alert {alert.name}"
+        if incident and incident.watched:
+            reason += ", which was repaired not long ago"
         return self._joins(alert, incident, reason) if incident else None
 
     def _same_cause(self, alert: AlertValue, at: datetime) -> Placed | None:
         """The same node, disk, database ... is in trouble."""
         for name in CAUSE_LABELS:
             for incident in self._about(_cause(alert, name)):
-                if self._within(incident, at):
+                if self._within(incident, at) and not incident.watched:
                     return self._joins(alert, incident, f"same {name} {alert.labels[name]}")
         return None
 
@@ -279,7 +285,7 @@ class Board:
     def _watch(self, incident: Live) -> None:
         for topic in incident.topics:
             self._by_topic[topic].append(incident)
-        if not incident.storm and incident.parent is None:
+        if not incident.storm and not incident.watched and incident.parent is None:
             self._recent.append(incident)
 
     def _adopt(self, children: Iterable[Live], parent: Live) -> None:
@@ -293,7 +299,7 @@ class Board:
     def _incidents(self, services: Iterable[str], at: datetime) -> list[Live]:
         """Those about one of these services that had an alert lately; each once."""
         found = (i for name in services for i in self._by_topic.get(f"service={name}", ()) if i.service == name)
-        return [incident for incident in dict.fromkeys(found) if self._within(incident, at)]
+        return [live for live in dict.fromkeys(found) if self._within(live, at) and not live.watched]
 
     @staticmethod
     def _within(incident: Live, at: datetime) -> bool:

@@ -8,10 +8,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Greatest, Least
 
 from sre_platform.catalog.domain import Topology, downstream, upstream
+from sre_platform.catalog.models import changes_of
 from sre_platform.incidents import board as boards
 from sre_platform.incidents import record
 from sre_platform.incidents.board import Board, Key, Known, Live, Placed
@@ -65,6 +66,7 @@ def _live(topics: Iterable[str], at: datetime) -> list[Live]:
         rows |= {row.pk: row for row in lock.filter(pk__in=portion)}
     taking = {pk: row for pk, row in rows.items() if row.state not in ENDED}
     taking |= {row.pk: row for row in _with_people(rows.values(), at)}
+    taking |= {row.pk: row for row in _watched(rows.values(), at)}
     IncidentTopic.objects.filter(incident_id__in=rows.keys() - taking.keys()).delete()  # they take no more alerts
     return _values(taking)
 
@@ -78,6 +80,14 @@ def _with_people(rows: Iterable[Incident], at: datetime) -> Iterable[Incident]:
     firing, calm = set(_firing(escalated)), at - boards.STORM_CALM
     storms = {pk for pk, row in escalated.items() if row.storm and (row.last_alert_at or row.opened_at) >= calm}
     return [escalated[pk] for pk in sorted(firing | storms)]
+
+
+def _watched(rows: Iterable[Incident], at: datetime) -> list[Incident]:
+    """Of these, the repaired ones that are watched, unless the service was changed since: then it is new trouble."""
+    found = [row for row in rows if row.state == State.RESOLVED and row.watch_until and row.watch_until > at]
+    since = min((row.ended_at for row in found if row.ended_at), default=at)
+    changes = changes_of({row.service for row in found}, since) if found else {}
+    return [row for row in found if not any(row.ended_at and c.at > row.ended_at for c in changes[row.service])]
 
 
 def _firing(incident_ids: Iterable[int]) -> list[int]:
@@ -96,6 +106,8 @@ def _values(rows: Mapping[int, Incident]) -> list[Live]:
         for pk, r in rows.items()
     }
     for pk, row in rows.items():
+        live[pk].watched = row.state == State.RESOLVED
+    for pk, row in rows.items():
         if row.parent_id:
             live[pk].parent = live.get(row.parent_id) or Live(
                 "", "", "", row.opened_at, row.opened_at, pk=row.parent_id
@@ -112,12 +124,21 @@ def write(board: Board, alert_ids: Mapping[Key, int]) -> set[int]:
     )
     for child, parent in board.adopted:
         Incident.objects.filter(pk=child.pk).update(parent_id=parent.pk)
+    _reopen(board)
     gathered: dict[Live, list[Placed]] = defaultdict(list)
     for _, incident, placed in board.joined:
         gathered[incident].append(placed)
     _count(gathered)
     _tell(gathered)
-    return {incident.pk for incident in board.opened} | _clear(board)
+    reopened = {live.pk for live in gathered if live.watched}
+    return {incident.pk for incident in board.opened} | reopened | _clear(board)
+
+
+def _reopen(board: Board) -> None:
+    """What was repaired, and alerts all the same."""
+    back = {incident: placed for _, incident, placed in board.joined if incident.watched}
+    for incident, placed in back.items():
+        record.reopen(incident.pk, f"It came back: {boards.title(placed.alert)} fires again after the repair.")
 
 
 def _open(opened: Sequence[Live]) -> None:
@@ -245,6 +266,12 @@ def storm(at: datetime) -> str:
     rows = Incident.objects.filter(storm=True, last_alert_at__gt=at - boards.STORM_CALM)
     row = rows.order_by("-pk").first()
     return f"incident {row.pk} is a storm of alerts" if row else ""
+
+
+def troubled() -> dict[str, str]:
+    """Every service on which an alert fires that is not quiet, and the name of one such alert. One query."""
+    loud = Alert.objects.filter(resolved=False, quiet="").exclude(service="")
+    return dict(loud.values_list("service").annotate(alert=Min("name")).order_by("service"))
 
 
 def held_by(incident: Incident) -> str:

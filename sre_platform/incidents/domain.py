@@ -36,6 +36,9 @@ class Event(StrEnum):
     UNVERIFIED = "unverified"
     ROLLED_BACK = "rolled_back"
     ROLLBACK_FAILED = "rollback_failed"
+    TAKE_BACK = "take_back"
+    TAKEN_BACK = "taken_back"
+    RELAPSED = "relapsed"
 
 
 ENDED = frozenset({State.RESOLVED, State.ESCALATED})
@@ -62,6 +65,7 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         Event.STEP_FAILED: State.UNHEALTHY,
         Event.STEP_UNKNOWN: State.REMEDIATED,
         Event.REFUSED: State.ESCALATED,
+        Event.ALERTS_CLEARED: State.RESOLVED,
     },
     State.REMEDIATED: {
         Event.FIXED: State.RESOLVED,
@@ -72,6 +76,13 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
     State.UNHEALTHY: {
         Event.ROLLED_BACK: State.DIAGNOSED,
         Event.ROLLBACK_FAILED: State.ESCALATED,
+        Event.TAKEN_BACK: State.ESCALATED,
+    },
+    State.RESOLVED: {
+        Event.RELAPSED: State.OPEN,
+    },
+    State.ESCALATED: {
+        Event.TAKE_BACK: State.UNHEALTHY,
     },
 }
 

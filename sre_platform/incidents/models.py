@@ -32,6 +32,9 @@ class Incident(models.Model):
     opened_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
     ended_by = models.CharField(max_length=20, blank=True, help_text="The event that ended it.")
+    watch_until = models.DateTimeField(null=True, help_text="Until when a relapse after the repair reopens it.")
+    watch_due_at = models.DateTimeField(null=True, help_text="When it is looked at again; empty: it is not watched.")
+    relapsed_at = models.DateTimeField(null=True, help_text="When it was last reopened.")
     due_at = models.DateTimeField(null=True, help_text="When the next stage may run; empty: nothing is to be done.")
     claimed_by = models.CharField(max_length=100, blank=True)
     claimed_until = models.DateTimeField(null=True)
@@ -48,6 +51,9 @@ class Incident(models.Model):
         indexes = [
             models.Index(fields=["due_at"], condition=models.Q(due_at__isnull=False), name="incident_due"),
             models.Index(fields=["-opened_at"], name="incident_newest"),
+            models.Index(
+                fields=["watch_due_at"], condition=models.Q(watch_due_at__isnull=False), name="incident_watched"
+            ),
         ]
 
     def __str__(self) -> str:

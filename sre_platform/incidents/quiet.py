@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 from zoneinfo import ZoneInfo
 
 from sre_platform.incidents import schedule
@@ -144,7 +144,7 @@ class Silence:
         if not self.starts_at <= at < self.ends_at or not matches(self.matchers, labels):
             return ""
         said = f": {self.comment}" if self.comment else ""
-        return f"silence {self.id} by {self.by or 'somebody'} until {_shown(self.ends_at, at)}{said}"
+        return f"silence {self.id} by {self.by or 'somebody'} until {shown(self.ends_at, at)}{said}"
 
 
 @dataclass(frozen=True)
@@ -164,21 +164,39 @@ class MaintenanceWindow:
 
     def __post_init__(self) -> None:
         _check_narrow(self.matchers)
-        if self.first_start.tzinfo is None:
-            raise Malformed("The first start needs a UTC offset, such as 2027-01-03T02:00:00+01:00.")
-        if not 1970 <= self.first_start.year < 9000:
-            raise Malformed("The first start lies between the years 1970 and 9000.")
-        longest = LONGEST_REPEATED_S if self.rrule else LONGEST_ONCE_S
-        if not 0 < self.duration_s <= longest:
-            raise Malformed(f"A duration lies between 0 and {longest:.0f} seconds, {self.duration_s} does not.")
-        zone(self.timezone)
-        if self.rrule:
-            schedule.parse(self.rrule)
+        check_times(self)
 
     def why(self, labels: Labels, at: datetime) -> str:
         if not matches(self.matchers, labels) or (end := active(self, at)) is None:
             return ""
-        return f"maintenance window {self.name} until {_shown(end, at)}"
+        return f"maintenance window {self.name} until {shown(end, at)}"
+
+
+class Recurring(Protocol):
+    """Planned times, as ``MaintenanceWindow`` describes them: whatever else has these four can be asked too."""
+
+    @property
+    def first_start(self) -> datetime: ...
+    @property
+    def duration_s(self) -> float: ...
+    @property
+    def rrule(self) -> str: ...
+    @property
+    def timezone(self) -> str: ...
+
+
+def check_times(window: Recurring) -> None:
+    """Raises Malformed unless ``active`` can answer about it."""
+    if window.first_start.tzinfo is None:
+        raise Malformed("The first start needs a UTC offset, such as 2027-01-03T02:00:00+01:00.")
+    if not 1970 <= window.first_start.year < 9000:
+        raise Malformed("The first start lies between the years 1970 and 9000.")
+    longest = LONGEST_REPEATED_S if window.rrule else LONGEST_ONCE_S
+    if not 0 < window.duration_s <= longest:
+        raise Malformed(f"A duration lies between 0 and {longest:.0f} seconds, {window.duration_s} does not.")
+    zone(window.timezone)
+    if window.rrule:
+        schedule.parse(window.rrule)
 
 
 def zone(name: str) -> ZoneInfo:
@@ -189,7 +207,7 @@ def zone(name: str) -> ZoneInfo:
         raise Malformed(f"{name[:80]!r} is not a time zone such as Europe/Berlin.") from None
 
 
-def active(window: MaintenanceWindow, at: datetime) -> datetime | None:
+def active(window: Recurring, at: datetime) -> datetime | None:
     """When the occurrence that ``at`` lies in ends; None when it lies in none. Looks back a duration, no further."""
     length = timedelta(seconds=window.duration_s)
     if not window.rrule:
@@ -276,6 +294,7 @@ def why_quiet(labels: Labels, at: datetime, rules: Quiet, firing: Callable[[Inhi
     return ""
 
 
-def _shown(end: datetime, at: datetime) -> str:
+def shown(end: datetime, at: datetime) -> str:
+    """A moment for people who read at another: the day only when it is far away."""
     form = "%H:%M UTC" if end - at < timedelta(days=1) else "%Y-%m-%d %H:%M UTC"
     return end.astimezone(UTC).strftime(form)

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import takewhile
 from typing import Any, NamedTuple
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Max, Q, QuerySet
 
 from sre_platform.clients import metrics
@@ -68,6 +68,57 @@ def claim(incident_id: int, owner: str, lease_s: float) -> Lease | None:
 def claim_for_person(incident_id: int, person: str, lease_s: float) -> Lease | None:
     """Take an incident that waits for a decision; None when it no longer does or somebody holds it."""
     return _take(Incident.objects.filter(pk=incident_id, state=State.AWAITING_APPROVAL), person, lease_s)
+
+
+@transaction.atomic
+def claim_ended(incident_id: int, person: str, lease_s: float) -> Lease | None:
+    """Take an incident that was left to people; None when it no longer is, or somebody holds it."""
+    return _take(Incident.objects.filter(pk=incident_id, state=State.ESCALATED), person, lease_s)
+
+
+def watch(incident_id: int, until: datetime, every_s: float) -> None:
+    """Look at a resolved incident again, every so many seconds until then: a relapse reopens it."""
+    due = min(until, now() + timedelta(seconds=every_s))
+    Incident.objects.filter(pk=incident_id, state=State.RESOLVED).update(watch_until=until, watch_due_at=due)
+
+
+def end_watch(incident_id: int | None = None) -> None:
+    """Nobody watches it any more; None for all of them, when somebody is about to break things on purpose."""
+    rows = Incident.objects.filter(watch_until__isnull=False)
+    rows = rows if incident_id is None else rows.filter(pk=incident_id)
+    rows.update(watch_until=None, watch_due_at=None)
+
+
+def watched(limit: int) -> list[int]:
+    """The incidents that have to be looked at now, longest due first."""
+    rows = Incident.objects.filter(state=State.RESOLVED, watch_due_at__lte=now()).order_by("watch_due_at")
+    return list(rows.values_list("pk", flat=True)[:limit])
+
+
+def claim_watch(incident_id: int, every_s: float) -> Incident | None:
+    """Take the next look at a watched incident; None when it is not due or somebody else has taken it.
+
+    Crash rule: whoever takes it and dies has cost one look; the next is due ``every_s`` later.
+    """
+    rows = Incident.objects.filter(pk=incident_id, state=State.RESOLVED, watch_due_at__lte=now())
+    taken = rows.update(watch_due_at=now() + timedelta(seconds=every_s))
+    return Incident.objects.get(pk=incident_id) if taken else None
+
+
+def reopen(incident_id: int, reason: str, data: Mapping[str, Any] | None = None) -> bool:
+    """A resolved incident is open again, and due; False when it is not resolved, or another one took its place."""
+    state, moment = after(State.RESOLVED, Event.RELAPSED), now()
+    fresh = {"ended_at": None, "ended_by": "", "watch_until": None, "watch_due_at": None, "relapsed_at": moment}
+    try:
+        with transaction.atomic():
+            rows = Incident.objects.filter(pk=incident_id, state=State.RESOLVED)
+            if not rows.update(state=state, due_at=moment, fence=F("fence") + 1, **fresh):
+                return False
+            fence = Incident.objects.values_list("fence", flat=True).get(pk=incident_id)
+            _append(incident_id, Event.RELAPSED, reason, data, fence, State.RESOLVED, state)
+    except IntegrityError:  # one incident of a key is open at a time, and there is another by now
+        return False
+    return True
 
 
 def _take(rows: QuerySet[Incident], owner: str, lease_s: float) -> Lease | None:

@@ -25,6 +25,7 @@ from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Malformed, Unknown
 
 CHANGES = "changes"
+ROLLOUTS = "rollouts"  # apart from changes: who may report a deploy may not therefore begin one
 MAX_VALID = 2
 KEPT_S = 2.0
 MISSED_S = 0.2  # after a token that is not known, rows older than this are read again: a new token works at once
@@ -98,7 +99,7 @@ def check(row: IntakeToken) -> None:
     except ValidationError as error:
         field, complaints = next(iter(error.message_dict.items()))
         raise Malformed(f"The token's {field}: {complaints[0]}") from error
-    known = sorted({*SOURCES.names(), CHANGES, ANY_SOURCE})
+    known = sorted({*SOURCES.names(), CHANGES, ROLLOUTS, ANY_SOURCE})
     if row.source not in known:
         raise Malformed(f"There is no source {row.source!r}; known are: {', '.join(known)}.")
     if row.hmac_secret_ref:

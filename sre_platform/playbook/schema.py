@@ -34,20 +34,24 @@ class Block(BaseModel):
 
 
 class Call(Block):
-    """A plugin and its parameters, written ``name: {param: value}``."""
+    """A plugin and its parameters, written ``name: {param: value}``. ``first`` are calls that come before it."""
 
     name: str
     params: Mapping[str, Any] = Field(default_factory=dict)
+    first: Sequence["Call"] = Field((), max_length=5)
 
     @model_validator(mode="before")
     @classmethod
     def _from_single_key(cls, data: Any) -> Any:
         if isinstance(data, str):
             return {"name": data}
-        if isinstance(data, Mapping) and len(data) == 1 and "name" not in data:
-            [(name, params)] = data.items()
-            return {"name": name, "params": {} if params is None else params}
-        return data
+        if not isinstance(data, Mapping) or "name" in data:
+            return data
+        before = {"first": data["first"]} if "first" in data else {}
+        if len(data) - len(before) != 1:
+            return data
+        [(name, params)] = ((key, value) for key, value in data.items() if key != "first")
+        return {"name": name, "params": {} if params is None else params, **before}
 
 
 class Match(Block):
@@ -77,7 +81,9 @@ class Verify(Block):
     """How recovery is measured; the words are Argo Rollouts'. Times in seconds, limits in samples.
 
     ``count`` consecutive good samples mean fixed; more than ``failure_limit`` bad ones, not fixed; more than
-    ``inconclusive_limit`` that could not be measured, unverified.
+    ``inconclusive_limit`` that could not be told, or ``consecutive_error_limit`` in a row in which nothing at all could
+    be measured, unverified. For ``watch_s`` after it was fixed a sample is taken every ``watch_interval_s``: ``count``
+    bad ones in a row are a relapse. 0 watches nothing.
     """
 
     initial_delay_s: float = Field(1.0, ge=0, le=LONGEST_S)
@@ -85,6 +91,9 @@ class Verify(Block):
     count: int = Field(3, ge=1)
     failure_limit: int = Field(20, ge=0)
     inconclusive_limit: int = Field(10, ge=0)
+    consecutive_error_limit: int = Field(4, ge=0)
+    watch_s: float = Field(300.0, ge=0, le=LONGEST_S)
+    watch_interval_s: float = Field(5.0, gt=0, le=LONGEST_S)
     criteria: Sequence[Criterion] = ()
 
 

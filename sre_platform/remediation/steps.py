@@ -5,18 +5,19 @@ done. In between the step is found ``applying`` by a new owner, who does not kno
 action, and only what the world shows as not done is done. What cannot be seen is left to verification.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from sre_platform.catalog.domain import Target
 from sre_platform.clients import metrics
-from sre_platform.guardrails.domain import PastAction
+from sre_platform.guardrails.domain import Denied, PastAction
+from sre_platform.guardrails.models import gate, halted
 from sre_platform.incidents.record import Lease
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Lost, Rejected, SreError
@@ -50,11 +51,14 @@ def prepare(name: str, params: Mapping[str, Any], target: Target, world: World) 
     return action.prepare(target, action.Params(**params), world)
 
 
-def write(step: Step) -> bool:
-    """Store a prepared step; False when another step holds its target."""
+def write(step: Step, first: Sequence[Step] = ()) -> bool:
+    """Store a prepared step and those that come before it; False when another step holds its target."""
     try:
         with transaction.atomic():
             step.save(force_insert=True)
+            for earlier in first:
+                earlier.leads_to = step
+                earlier.save(force_insert=True)
     except IntegrityError:
         return False
     return True
@@ -75,26 +79,62 @@ def from_prepared(prepared: Prepared, **fields: Any) -> Step:
         aim=dict(prepared.aim),
         undo=dict(prepared.undo) if prepared.undo is not None else None,
         irreversible=prepared.irreversible,
+        plan=prepared.plan(),
         **fields,
     )
 
 
-def past(but: Step | None = None) -> list[PastAction]:
-    """The repairs, except ``but``, that were begun within the last day or that still hold their target. One query."""
-    recent = Q(applying_at__gte=now() - timedelta(days=PAST_DAYS)) | Q(state__in=Step.HOLDING)
-    rows = Step.objects.filter(recent, undoes=None).exclude(pk=but.pk if but and but.pk else 0)
+def past(but: Step | None = None, since: datetime | None = None, incident_id: int = 0) -> list[PastAction]:
+    """The repairs, except ``but``, that count: begun since then (a day ago), active, or of that incident. One query.
+
+    Active is what holds its target, and what is being taken back. Steps that only come before another, such as
+    capturing evidence, are no repairs.
+    """
+    undo = Step.objects.filter(undoes=OuterRef("pk"), state__in=Step.HOLDING)
+    active = Q(state__in=Step.HOLDING) | Q(undo_step__state__in=Step.HOLDING)
+    recent = Q(applying_at__gte=since or now() - timedelta(days=PAST_DAYS))
+    of_incident = Q(incident_id=incident_id, applying_at__isnull=False)
+    rows = Step.objects.repairs().filter(recent | active | of_incident)
     return [
         PastAction(
-            row.incident_id, row.target, row.action, row.applying_at or row.prepared_at, row.state in Step.HOLDING
+            row.incident_id,
+            row.target,
+            row.action,
+            row.applying_at or row.prepared_at,
+            row.state in Step.HOLDING or row.taken_back,
         )
-        for row in rows
+        for row in rows.exclude(pk=but.pk if but and but.pk else 0).annotate(taken_back=Exists(undo))
     ]
 
 
-def carry_out(step: Step, target: Target, world: World, lease: Lease) -> Carried:
+def begin(step: Step, lease: Lease) -> None:
+    """From now on the step may have been done, by the policy it names; the caller has passed the gate. Raises Lost."""
+    lease.confirm()
+    rows = Step.objects.filter(pk=step.pk, state=step.state, fence=step.fence)
+    begun = {"state": Step.State.APPLYING, "fence": lease.fence, "applying_at": step.applying_at or now()}
+    if not rows.update(**begun, policy=step.policy):
+        raise Lost(f"Step {step.pk} has been taken over by somebody else.")
+
+
+def begin_unless_stopped(step: Step, lease: Lease) -> None:
+    """``begin`` what no guard is asked about, an undo: only the kill switch keeps it back. Raises Lost, Rejected."""
+    with gate():
+        if why := halted():
+            raise Rejected(f"All automation is stopped: {why}.")
+        begin(step, lease)
+
+
+def carry_out(
+    step: Step,
+    target: Target,
+    world: World,
+    lease: Lease,
+    beginning: Callable[[Step, Lease], None] = begin_unless_stopped,
+) -> Carried:
     """Apply a prepared step, or find out what became of one that somebody else began.
 
-    Raises Lost, and SreError when a prepared step could not be begun: nothing was done, so it may be tried again.
+    ``beginning`` is called right before ``apply``: it begins the step, or raises Denied or Rejected: nothing is done.
+    Raises Lost, Denied, and SreError when a prepared step could not be begun: it may be tried again.
     """
     if step.state == Step.State.APPLIED:
         return Carried(Outcome.DONE, step.result)
@@ -106,11 +146,11 @@ def carry_out(step: Step, target: Target, world: World, lease: Lease) -> Carried
     try:
         if step.state == Step.State.APPLYING and (seen := action.look(target, step.aim, world)) is not Seen.NOT_DONE:
             return _looked(step, lease, seen)
-        _begin(step, lease)
+        beginning(step, lease)
         said = action.apply(target, step.aim, world, lease.confirm)
     except Rejected as error:
         return _fail(step, lease, str(error))
-    except Lost:
+    except (Lost, Denied):
         raise
     except SreError as error:
         return _unknown(step, f"It is not known whether it was done: {error}")
@@ -144,14 +184,6 @@ def changed(step: Step, target: Target, world: World) -> str:
     )
 
 
-def _begin(step: Step, lease: Lease) -> None:
-    lease.confirm()
-    moment = now()
-    rows = Step.objects.filter(pk=step.pk, state=step.state, fence=step.fence)
-    if not rows.update(state=Step.State.APPLYING, fence=lease.fence, applying_at=step.applying_at or moment):
-        raise Lost(f"Step {step.pk} has been taken over by somebody else.")
-
-
 def _finish(step: Step, lease: Lease, said: str) -> Carried:
     sentence = said[:1].upper() + said[1:] + "."
     _close(step, lease, state=Step.State.APPLIED, applied_at=now(), result=sentence)
@@ -175,7 +207,7 @@ def _close(step: Step, lease: Lease, **values: Any) -> None:
 def begin_undo(step: Step, target: Target, world: World) -> Step:
     """Write the step that takes ``step`` back, in place of it; the one already written, if a former owner did.
 
-    Raises Rejected when there is no undo or it makes no sense any more.
+    Raises Rejected when there is no undo, it makes no sense any more, or another step holds the target by now.
     """
     if known := Step.objects.filter(undoes=step).first():
         return known
@@ -185,7 +217,8 @@ def begin_undo(step: Step, target: Target, world: World) -> Step:
     fields = {"incident_id": step.incident_id, "playbook": step.playbook, "cause": step.cause, "target": step.target}
     undo = from_prepared(prepared, undoes=step, action=step.action, params=step.undo, **fields)
     Step.objects.filter(pk=step.pk).update(state=Step.State.UNDOING)
-    undo.save(force_insert=True)
+    if not write(undo):
+        raise Rejected(f"{undo.says}: another action holds {undo.target}.")
     return undo
 
 
@@ -194,6 +227,12 @@ def undone(step: Step) -> None:
     """The undo of ``step`` was applied: both let go of the target."""
     Step.objects.filter(pk=step.pk, state=Step.State.UNDOING).update(state=Step.State.UNDONE)
     Step.objects.filter(undoes=step, state=Step.State.APPLIED).update(state=Step.State.KEPT)
+
+
+def to_take_back(step: Step) -> list[Step]:
+    """What has to be taken back with a repair, in that order: itself, then what was done before it for its sake."""
+    earlier = step.led_by.exclude(state=Step.State.UNDONE).filter(applying_at__isnull=False, undo__isnull=False)
+    return [*([step] if step.needs_undo else []), *earlier.order_by("-pk")]
 
 
 def release(incident_id: int) -> None:

@@ -22,7 +22,14 @@ class SampleRow(models.Model):
     def as_value(self) -> list[Checked]:
         """The checked criteria."""
         return [
-            Checked(c["name"], None if c["value"] is None else float(c["value"]), c["op"], c["threshold"], c["missing"])
+            Checked(
+                c["name"],
+                None if c["value"] is None else float(c["value"]),
+                c["op"],
+                c["threshold"],
+                c["missing"],
+                c.get("neighbour", False),
+            )
             for c in self.checks
         ]
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import structlog
 from django.conf import settings
@@ -16,12 +16,14 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from sre_platform.catalog.models import Change
 from sre_platform.clients import metrics
+from sre_platform.engine import rollouts as walks
 from sre_platform.intake import tokens
 from sre_platform.intake.domain import Sender
 from sre_platform.intake.receive import SOURCES
 from sre_platform.intake.signatures import signed
-from sre_platform.kernel.errors import Malformed, TooLarge, Unavailable
+from sre_platform.kernel.errors import Malformed, Rejected, TooLarge, Unavailable
 from sre_platform.kernel.storable import storable_text
+from sre_platform.rollouts import walk
 
 log = structlog.get_logger()
 View = Callable[..., HttpResponse]
@@ -82,6 +84,14 @@ def changes(request: HttpRequest) -> HttpResponse:
     return _counted("changes", _take(request, tokens.CHANGES, _store_change))
 
 
+@csrf_exempt
+def rollouts(request: HttpRequest) -> HttpResponse:
+    """POST starts a roll-out, as a deploy pipeline does: service, release, and optionally steps, label, step_s, by."""
+    if request.method != "POST":
+        return refuse(request, 405, "Use POST to start a roll-out.", Allow="POST")
+    return _counted("rollouts", _take(request, tokens.ROLLOUTS, _start_rollout))
+
+
 def _counted(source: str, answer: HttpResponse) -> HttpResponse:
     metrics.delivery(source, answer.status_code)
     return answer
@@ -100,6 +110,8 @@ def _take(request: HttpRequest, who: Sender, store: Callable[[bytes], dict[str, 
         return refuse(request, 413, str(error))
     except Malformed as error:
         return refuse(request, 400, str(error))
+    except Rejected as error:
+        return refuse(request, 409, str(error))
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -122,13 +134,37 @@ class _ChangeBody(BaseModel):
     by: Annotated[Text, Field(max_length=200)] = ""
 
 
-def _store_change(body: bytes) -> dict[str, Any]:
+Body = TypeVar("Body", bound=BaseModel)
+
+
+def _read(kind: type[Body], body: bytes, what: str) -> Body:
     try:
-        change = _ChangeBody.model_validate_json(body)
+        return kind.model_validate_json(body)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))[:100] or "body"
-        raise Malformed(f"In the change, {where}: {first['msg'].lower()}.") from error
+        raise Malformed(f"In the {what}, {where}: {first['msg'].lower()}.") from error
+
+
+class _RolloutBody(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    service: Annotated[Text, Field(min_length=1, max_length=100)]
+    release: Annotated[Text, Field(min_length=1, max_length=200)]
+    steps: Annotated[list[int], Field(min_length=1, max_length=walk.MOST_STEPS)] = list(walk.STEPS)
+    label: Annotated[Text, Field(max_length=20)] = ""
+    step_s: Annotated[float, Field(allow_inf_nan=False)] = walk.STEP_S
+    by: Annotated[Text, Field(max_length=200)] = "a pipeline"
+    reason: Annotated[Text, Field(max_length=1000)] = ""
+
+
+def _start_rollout(body: bytes) -> dict[str, Any]:
+    asked = _read(_RolloutBody, body, "roll-out")
+    row = walks.start(asked.service, asked.release, asked.by, asked.steps, asked.label, asked.step_s, asked.reason)
+    return {"rollout": row.pk}
+
+
+def _store_change(body: bytes) -> dict[str, Any]:
+    change = _read(_ChangeBody, body, "change")
     key = {"service": change.service, "kind": change.kind, "at": change.at, "after": change.after}
     row, _ = Change.objects.get_or_create(**key, defaults={"before": change.before, "by": change.by})
     return {"change": row.pk}

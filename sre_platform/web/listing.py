@@ -115,7 +115,7 @@ def mark() -> str:
 
 def _rows(condition: Q) -> QuerySet[Incident]:
     likeliest = Prefetch("findings", FindingRow.objects.filter(rank=1).order_by("-round"), to_attr="likeliest")
-    repairs = Prefetch("steps", Step.objects.filter(undoes=None).order_by("-pk"), to_attr="repairs")
+    repairs = Prefetch("steps", Step.objects.repairs().order_by("-pk"), to_attr="repairs")
     return Incident.objects.filter(condition).prefetch_related(likeliest, repairs).order_by("-opened_at", "-pk")
 
 

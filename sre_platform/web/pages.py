@@ -79,6 +79,7 @@ def incident_live(request: Asked, incident_id: int) -> HttpResponse:
 def _case_context(incident_id: int) -> dict[str, Any]:
     row = get_object_or_404(Incident.objects.select_related("parent"), pk=incident_id)
     case = read(row)
+    step = next(iter(case.repairs[::-1]), None)
     return {
         "case": case,
         "incident": row,
@@ -88,7 +89,8 @@ def _case_context(incident_id: int) -> dict[str, Any]:
         "stages": stages(case),
         "moments": moments(case),
         "cause": next(iter(case.findings), None),
-        "step": next(iter(case.repairs[::-1]), None),
+        "step": step,
+        "offer_undo": row.state == State.ESCALATED and step is not None and step.can_be_taken_back,
         "verdict": _verdict(case),
     }
 
@@ -123,7 +125,7 @@ def evidence(request: HttpRequest, incident_id: int, evidence_id: int, name: str
 @require_POST
 def decision(request: HttpRequest, incident_id: int) -> HttpResponse:
     """A person decides what an incident waits for: ``decision`` is ``approve`` or ``reject``. Staff only."""
-    _staff_only(request)
+    staff_only(request)
     said = request.POST.get("decision")
     if said not in ("approve", "reject"):
         return HttpResponseBadRequest("decision has to be approve or reject.")
@@ -137,9 +139,22 @@ def decision(request: HttpRequest, incident_id: int) -> HttpResponse:
 
 @login_required
 @require_POST
+def take_back(request: HttpRequest, incident_id: int) -> HttpResponse:
+    """A person wants what was done taken back, of an incident that was left to people. Staff only."""
+    staff_only(request)
+    get_object_or_404(Incident, pk=incident_id)
+    if approvals.take_back(incident_id, request.user.get_username()):
+        messages.success(request, "It is being taken back now.")
+    else:
+        messages.warning(request, "There is nothing to take back, or another incident of this service is open.")
+    return redirect("incident", incident_id)
+
+
+@login_required
+@require_POST
 def automation(request: HttpRequest) -> HttpResponse:
     """Stop or resume all automation: ``state`` is ``off`` or ``on``, with a ``reason``. Staff only."""
-    _staff_only(request)
+    staff_only(request)
     state, reason = request.POST.get("state"), request.POST.get("reason", "").strip()[:REASON_LENGTH]
     if state not in ("on", "off"):
         return HttpResponseBadRequest("state has to be on or off.")
@@ -149,7 +164,8 @@ def automation(request: HttpRequest) -> HttpResponse:
     return redirect(_back(request))
 
 
-def _staff_only(request: HttpRequest) -> None:
+def staff_only(request: HttpRequest) -> None:
+    """Raises PermissionDenied for everybody else."""
     if not request.user.is_staff:
         raise PermissionDenied("Only staff may do this. Ask an administrator to make you a member.")
 

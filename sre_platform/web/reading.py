@@ -34,7 +34,8 @@ class Case:
     """One incident with its rows, oldest first. Evidence and findings are those of the newest round.
 
     ``members`` are the first of its alerts; ``services`` counts all of them by service, most first. ``children`` are
-    the first of those that it is the cause of. ``held`` says why it has to wait for its parent, if it has to.
+    the first of those that it is the cause of. ``captured`` is the evidence that was kept before repairs,
+    ``held`` says why it has to wait for its parent, if it has to.
     """
 
     incident: Incident
@@ -45,6 +46,7 @@ class Case:
     held: str
     rounds: int
     evidence: Sequence[EvidenceRow]
+    captured: Sequence[EvidenceRow]
     documents: Mapping[int, Sequence[tuple[str, bool]]]
     findings: Sequence[FindingRow]
     steps: Sequence[Step]
@@ -65,14 +67,15 @@ class Case:
     @property
     def repairs(self) -> list[Step]:
         """The steps that are no undo of another one."""
-        return [step for step in self.steps if step.undoes_id is None]
+        return [step for step in self.steps if step.undoes_id is None and step.leads_to_id is None]
 
 
 def read(incident: Incident) -> Case:
     """Read all rows of the incident; the raw texts of the evidence stay where they are."""
     rows = list(incident.evidence.all())
-    rounds = sorted({row.round for row in rows})
-    evidence = [row for row in rows if row.round == rounds[-1]]
+    rounds = sorted({row.round for row in rows if not row.captured})
+    evidence = [row for row in rows if not row.captured and row.round == rounds[-1]]
+    captured = [row for row in rows if row.captured]
     findings = list(incident.findings.all())
     return Case(
         incident=incident,
@@ -83,7 +86,8 @@ def read(incident: Incident) -> Case:
         held="" if incident.state in ENDED else held_by(incident),
         rounds=len(rounds),
         evidence=evidence,
-        documents=document_names(evidence),
+        captured=captured,
+        documents=document_names([*evidence, *captured]),
         findings=[row for row in findings if row.round == findings[0].round],
         steps=list(incident.steps.prefetch_related("samples")),
         tickets=list(incident.tickets.order_by("pk")),

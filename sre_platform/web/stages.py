@@ -9,7 +9,7 @@ from sre_platform.web.reading import Case
 
 Mark = Literal["done", "failed", "waiting", "busy", "todo", "skipped"]
 NAMES = ("Alert", "Received", "Cause", "Decision", "Action", "Verified", "Ticket")
-_DECISION, _TICKET = 3, 6
+_CAUSE, _DECISION, _TICKET = 2, 3, 6
 
 _REACHED: dict[str, tuple[int, Mark]] = {
     "cause_found": (2, "done"),
@@ -47,11 +47,13 @@ class Stage:
 
 
 def stages(case: Case) -> list[Stage]:
-    """The seven stages. A rollback sends the incident back, so what came after the decision is to be done again."""
+    """The seven stages. A rollback or a relapse sends the incident back, so what came after is to be done again."""
     bar = [Stage(name) for name in NAMES]
     bar[0] = Stage(NAMES[0], "done", 0.0)
     bar[1] = Stage(NAMES[1], "done", _received_s(case))
     for entry in case.entries:
+        if entry.name == "relapsed":
+            bar[_CAUSE:_TICKET] = [Stage(name) for name in NAMES[_CAUSE:_TICKET]]
         if entry.name == "rolled_back":
             bar[_DECISION:_TICKET] = [Stage(name) for name in NAMES[_DECISION:_TICKET]]
         if entry.name in _REACHED:

@@ -44,6 +44,10 @@ HEADS: Mapping[str, tuple[Kind, str, Tone]] = {
     "unverified": ("verification", "Could not be verified", "warn"),
     "rolled_back": ("rollback", "Taken back", "warn"),
     "rollback_failed": ("rollback", "Could not be taken back", "bad"),
+    "step_first": ("note", "Done first", "good"),
+    "take_back": ("note", "A person wants it taken back", "warn"),
+    "taken_back": ("rollback", "Taken back", "warn"),
+    "relapsed": ("note", "It came back", "bad"),
     "ticket_opened": ("ticket", "Ticket opened", "plain"),
     "lease_expired": ("note", "A worker went away, another took over", "warn"),
     "stage_failed": ("note", "A stage failed and is tried again", "bad"),
@@ -179,9 +183,9 @@ def _evidence(case: Case, title: str, tone: Tone, at: datetime | None, reason: s
 
 
 def _services(case: Case) -> list[tuple[str, Sequence[Seen]]]:
-    """The evidence of each service, in the order in which they were looked at."""
+    """The evidence of each service, in the order in which they were looked at; what repairs captured last."""
     by_service: dict[str, list[Seen]] = {}
-    for row in case.evidence:
+    for row in [*case.evidence, *case.captured]:
         by_service.setdefault(row.service, []).append(Seen(row, lay_out(row.data), case.documents.get(row.pk, ())))
     return list(by_service.items())
 

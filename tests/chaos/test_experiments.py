@@ -56,6 +56,15 @@ def test_it_takes_back_what_it_breaks(name):
     assert broken - {"sre_platform.chaos.faults.nothing"} == restored
 
 
+@pytest.mark.parametrize("name", [n for n in NAMES if loaded(n)[1].outcome in ("rolled_back", "promoted")])
+def test_a_roll_out_is_waited_for_leaves_nothing_and_must_not_harm_users(name):
+    document, expect = loaded(name)
+    called = [activity["provider"]["func"] for activity in activities(document)]
+    assert {"rollout_ended", "users_were_well", "no_rollout_is_left"} <= set(called)
+    waits = sum(a["provider"].get("arguments", {}).get("timeout_s", 0) for a in document["method"])
+    assert waits < expect.timeout_s
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_users_have_to_be_well_before_and_after(name):
     [probe] = loaded(name)[0]["steady-state-hypothesis"]["probes"]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sre_platform.chaos.experiment import Expect
-from sre_platform.chaos.scoring import Happened, score
+from sre_platform.chaos.scoring import Happened, Rolled, score
 
 FAULT_AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HEALED = Expect(
@@ -94,3 +94,43 @@ def test_the_incident_that_was_acted_on_is_the_one_that_is_compared():
 def test_without_a_fault_nothing_is_timed():
     report = score("orders/leak", HEALED, None, [happened()], True)
     assert set(report.stages.values()) == {None}
+
+
+ROLLED_BACK = Expect(name="sre_platform", outcome="rolled_back")
+PROMOTED = Expect(name="sre_platform", outcome="promoted")
+
+
+def rolled(state="rolled_back", decided="rolling_back"):
+    names = ("started", "weights_set", decided, "weights_set", state)
+    return Rolled(7, "payments", state, [entry(name, float(n)) for n, name in enumerate(names)])
+
+
+@pytest.mark.parametrize(
+    ("expect", "incidents", "rollouts", "ran", "result", "problem"),
+    [
+        (ROLLED_BACK, [], [rolled()], True, "rolled_back", None),
+        (PROMOTED, [], [rolled("promoted", "promoting")], True, "promoted", None),
+        (ROLLED_BACK, [happened("alerts_cleared", steps=(), cause={})], [rolled()], True, "rolled_back", None),
+        (ROLLED_BACK, [], [rolled("promoted", "promoting")], True, "promoted", "the outcome is promoted"),
+        (PROMOTED, [], [rolled()], True, "rolled_back", "the outcome is rolled_back"),
+        (ROLLED_BACK, [], [rolled("failed")], True, "failed", "the outcome is failed"),
+        (ROLLED_BACK, [], [rolled("walking")], True, "failed", "the outcome is failed"),
+        (ROLLED_BACK, [], [rolled()], False, "failed", "the outcome is failed"),
+        (ROLLED_BACK, [], [], True, "no_action", "there were 0 roll-outs, not 1"),
+        (ROLLED_BACK, [], [rolled(), rolled()], True, "rolled_back", "there were 2 roll-outs, not 1"),
+        (ROLLED_BACK, [happened()], [rolled()], True, "healed", "1 actions were wrong"),
+        (ROLLED_BACK, [happened(state="escalated", steps=())], [rolled()], True, "escalated", "is escalated"),
+        (NOTHING, [], [rolled()], True, "rolled_back", "a roll-out of payments was not expected"),
+    ],
+)
+def test_scores_of_roll_outs(expect, incidents, rollouts, ran, result, problem):
+    report = score("payments/canary", expect, FAULT_AT, incidents, ran, rollouts)
+    assert report.outcome == result
+    assert any(problem in text for text in report.unexpected) if problem else report.expected
+    assert list(report.rollouts) == [7] * len(rollouts)
+
+
+def test_the_report_holds_the_stages_of_a_roll_out():
+    report = score("payments/canary", ROLLED_BACK, FAULT_AT, [], True, [rolled()])
+    times = {name: seconds for name, seconds in report.stages.items() if seconds is not None}
+    assert times == {"decided": 2.0, "acted": 3.0, "verified": 4.0}

@@ -18,6 +18,7 @@ from sre_platform.intake.receive import SOURCES
 from sre_platform.kernel.registry import Registry
 from sre_platform.remediation.domain import Action
 from sre_platform.remediation.steps import ACTIONS
+from sre_platform.rollouts.routing import ROUTERS, Router
 from sre_platform.tickets.desk import SYSTEMS
 from sre_platform.tickets.domain import TicketSystem
 
@@ -28,6 +29,7 @@ PORTS = {
     GUARDS: Guard,
     ACTIONS: Action,
     SYSTEMS: TicketSystem,
+    ROUTERS: Router,
 }
 ALL = [
     pytest.param(plugin, port, id=f"{registry.kind}-{plugin.name}")

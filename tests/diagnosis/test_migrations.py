@@ -9,7 +9,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from tests.diagnosis.scene import OPENED
 
-BEFORE, AFTER = [("diagnosis", "0001_initial")], [("diagnosis", "0004_drop_packed_texts")]
+BEFORE, AFTER = [("diagnosis", "0001_initial")], [("diagnosis", "0005_captured_evidence")]  # the present models
 TEXTS = [{"earlier": "goroutine 1 é\n", "goroutine": "same"}, {"goroutine": "same"}, {}]
 
 

@@ -18,7 +18,7 @@ RESTART = ("--service", "payments", "--cause", "hung_service", "--action", "rest
 def reading_only(shop):
     """Fails when a statement is anything but a plain SELECT, or when the supervisor is asked for more than a state."""
     statements, told, answer = [], [], shop.supervisor._call
-    before = (shop.release, shop.process.pid)
+    before = _as_it_is(shop)
 
     def look(execute, sql, params, many, context):
         statements.append(sql)
@@ -35,7 +35,13 @@ def reading_only(shop):
         sql for sql in statements if not sql.lstrip().upper().startswith("SELECT") or "FOR UPDATE" in sql.upper()
     ] == []
     assert set(told) <= {"getProcessInfo"}
-    assert (shop.release, shop.process.pid) == before
+    assert _as_it_is(shop) == before
+
+
+def _as_it_is(shop):
+    """The world: what the supervisor was made to do, the process, the release, and every file with its last change."""
+    files = [(str(path), path.lstat().st_mtime_ns, path.lstat().st_ino) for path in sorted(shop.folder.rglob("*"))]
+    return list(shop.supervisor.effects), shop.process.state, shop.process.pid, shop.release, files
 
 
 def explained(shop, capsys, *words):

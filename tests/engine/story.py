@@ -19,6 +19,7 @@ from sre_platform.playbook import library
 from sre_platform.tickets import desk
 from tests.fakes.shop import GOAL, Shop
 
+IN_SCOPE = {"automation": "allowed"}
 BEGAN = datetime.now(UTC) - timedelta(seconds=5)
 
 STRICT = """
@@ -36,7 +37,7 @@ proof: [payments/bad-release]
 
 def install(shop: Shop, mode: str = "auto", **service: Any) -> None:
     """The catalog, the policies and the real playbooks; v2 of payments was deployed 40 s ago."""
-    fields = {"metrics_url": shop.metrics_url, "objectives": [GOAL], **shop.places()} | service
+    fields = {"metrics_url": shop.metrics_url, "objectives": [GOAL], "labels": IN_SCOPE, **shop.places()} | service
     Service.objects.create(name="payments", **fields)
     Change.objects.create(service="payments", at=now() - timedelta(seconds=40), before="v1", after="v2", by="ann")
     RemediationPolicy.objects.create(name="all", mode=mode, cooldown_s=0, max_actions=2)
@@ -49,10 +50,16 @@ def strict() -> None:
     library.store(STRICT, "tests")
 
 
-def alert(status: str = "firing", name: str = "HighErrorRatio", service: str = "payments") -> list[int]:
-    """The alert comes in by webhook and is digested; returns the incidents that it touched."""
+def alert(
+    status: str = "firing", name: str = "HighErrorRatio", service: str = "payments", starts_s: float = 0
+) -> list[int]:
+    """The alert comes in by webhook and is digested; returns the incidents that it touched.
+
+    ``starts_s`` after the usual moment it is another occurrence.
+    """
+    began = BEGAN + timedelta(seconds=starts_s)
     ends = now().isoformat() if status == "resolved" else "0001-01-01T00:00:00Z"
-    one = {"status": status, "labels": {"alertname": name, "service": service}, "startsAt": BEGAN.isoformat()}
+    one = {"status": status, "labels": {"alertname": name, "service": service}, "startsAt": began.isoformat()}
     one |= {"endsAt": ends, "fingerprint": f"{name}{service}", "annotations": {"summary": "Requests fail"}}
     empty = {"groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "groupKey": "", "externalURL": ""}
     body = {"version": "4", "status": status, "receiver": "sre", "alerts": [one | {"generatorURL": ""}], **empty}

@@ -8,9 +8,10 @@ from django.core.management import CommandError, call_command
 from sre_platform.catalog.models import Service
 from sre_platform.engine import approvals, explaining
 from sre_platform.engine.work import GUARDS
-from sre_platform.guardrails.models import RemediationPolicy, set_kill_switch
+from sre_platform.guardrails.models import ActionLimit, FreezeWindow, RemediationPolicy, set_kill_switch
 from sre_platform.incidents.domain import State
 from sre_platform.incidents.models import Incident
+from sre_platform.intake.models import Alert
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Unknown
 from sre_platform.playbook.models import PlaybookVersion
@@ -20,7 +21,7 @@ from tests.engine.story import alert, drive, fire, install, step_on, strict
 from tests.fakes.leases import incident as bare_incident
 
 pytestmark = pytest.mark.django_db
-MOST_QUERIES = 20  # for an incident; it does not grow with policies, candidates or services
+MOST_QUERIES = 24  # for an incident; it does not grow with policies, candidates or services
 
 
 def test_every_action_policy_and_guard_is_told_and_then_done_as_told(shop, capsys):
@@ -42,12 +43,50 @@ def test_every_action_policy_and_guard_is_told_and_then_done_as_told(shop, capsy
     assert [p["why_not"] for p in first["policies"]][:3] == ["service payments is not orders", "it is not enabled", ""]
     assert [guard["guard"] for guard in first["guards"]] == [guard.name for guard in GUARDS]
     assert (
-        first["verdict"] == told["verdict"] == {"guard": "all", "answer": "allow", "reason": "all 9 guards allow it."}
+        first["verdict"]
+        == told["verdict"]
+        == {"guard": "all", "answer": "allow", "reason": f"all {len(GUARDS.names())} guards allow it."}
     )
     assert step_on(incident) is State.APPROVED
     step = incident.steps.get()
     assert (step.says, step.undo) == (first["says"], first["undo"])
     assert incident.timeline.get(name="allowed").data["guards"] == first["guards"]
+
+
+def test_what_a_dry_run_shows_is_what_then_arrives_and_it_makes_none_of_it(shop, capsys):
+    incident = diagnosed(shop)
+    first = document(shop, capsys, incident.pk)["options"][0]
+    assert first["effects"] == [
+        {"verb": "link", "to": shop.link, "body": "v1"},
+        {"verb": "stop", "to": "payments", "body": None},
+        {"verb": "start", "to": "payments", "body": None},
+    ]
+    assert first["diff"][0] == {"of": "release", "before": "v2", "after": "v1"}
+    assert (first["reach"], shop.supervisor.effects) == ({"total": 1, "ready": 1, "takes": 1}, [])
+    drive(incident, State.REMEDIATED)
+    assert incident.steps.get().plan["effects"] == first["effects"]
+    assert shop.supervisor.effects == [(effect["verb"], effect["to"]) for effect in first["effects"][1:]]
+    assert shop.release == first["effects"][0]["body"]
+
+
+def test_what_a_policy_plans_is_told_with_its_tier_environment_and_version(shop, capsys):
+    incident = diagnosed(shop)
+    Service.objects.update(tier="gold", environment="production")
+    fields = {"plan": ["restart_service"], "tier": "gold", "environment": "prod*", "mode": "auto", "cooldown_s": 0}
+    row = RemediationPolicy.objects.create(name="gold", precedence=1, **fields)
+    row.mode = "approve"
+    row.save()
+    told = document(shop, capsys, incident.pk)
+    first = told["options"][0]
+    assert first["action"] == "restart_service"
+    assert (first["tier"], first["environment"]) == ("gold", "production")
+    counting = first["policies"][0]
+    assert (counting["policy"], counting["version"], counting["tier"], counting["environment"], counting["counts"]) == (
+        "gold", 2, "gold", "prod*", True,
+    )  # fmt: skip
+    assert counting["plan"] == ["restart_service"]
+    hypothetical = document(shop, capsys, *RESTART[:2], "--cause", "bad_release", "--action", "rollback_release")
+    assert hypothetical["options"][0]["playbooks"] == [], "the plan does not hold it"
 
 
 @pytest.mark.parametrize(("mode", "event"), [("approve", "needs_approval"), ("observe", "refused")])
@@ -82,7 +121,8 @@ def another_incident_acts_on_it():
         (lambda: set_kill_switch(True, "ann", "deploy night"), "kill_switch"),
         (lambda: bare_incident(State.OPEN, key="storm", storm=True, last_alert_at=now()), "storm"),
         (another_incident_acts_on_it, "one_per_target"),
-        (lambda: RemediationPolicy.objects.update(enabled=False), "policy"),
+        (lambda: RemediationPolicy.objects.update(mode="suggest"), "policy"),
+        (lambda: RemediationPolicy.objects.update(enabled=False), "attempt_budget"),  # the first that needs a policy
         (lambda: RemediationPolicy.objects.update(max_actions=0), "attempt_budget"),
     ],
 )
@@ -235,8 +275,11 @@ def test_people_read_it_in_eighty_columns(shop, capsys):
         "allowed Roll payments back from v2 to v1",
         "1. rollback_release on payments for bad_release",
         'undo {"to": "v2"}',
-        "policy orders-only observe service payments is not orders",
-        "policy all auto covers it, and is the one that counts",
+        "policy orders-only v1 observe service payments is not orders",
+        "policy all v1 auto covers it, and is the one that counts",
+        "effect link",
+        "effect stop payments",
+        "changes release: v2 → v1",
         "allow kill_switch Automation is not stopped.",
     ):
         assert shown in flat
@@ -248,7 +291,7 @@ def test_people_read_it_in_eighty_columns(shop, capsys):
     [
         (("999",), r"There is no incident 999; the newest are: \d+"),
         (("--service", "pay", *RESTART[2:]), "knows no service 'pay'; known are: payments"),
-        ((*RESTART[:5], "reboot"), "no action 'reboot'; known are: restart_service, rollback_release"),
+        ((*RESTART[:5], "reboot"), "no action 'reboot'; known are: .*restart_service, rollback_release"),
         (("--service", "payments"), "all of --service, --cause and --action"),
         ((), "Name an incident"),
         (("1", *RESTART), "Name an incident"),
@@ -295,6 +338,14 @@ def test_the_number_of_queries_does_not_grow(shop):
     RemediationPolicy.objects.bulk_create(RemediationPolicy(name=f"p{n}", service="x") for n in range(50))
     Service.objects.bulk_create(Service(name=f"behind-{n}") for n in range(20))
     Service.objects.filter(name="payments").update(depends_on=[f"behind-{n}" for n in range(20)])
+    ActionLimit.objects.bulk_create(ActionLimit(name=f"l{n}", max_actions=9, window_s=60) for n in range(20))
+    times = {"first_start": now(), "duration_s": 60}
+    FreezeWindow.objects.bulk_create(FreezeWindow(name=f"f{n}", service="x", **times) for n in range(20))
+    for number in range(20):
+        texts = {"name": "Slow", "service": f"behind-{number}", "labels": {}, "annotations": {}}
+        Alert.objects.create(fingerprint=f"slow-{number}", starts_at=now(), **texts)
+        done = {"cause": "c", "action": "a", "target": f"t{number}", "says": "s", "aim": {}, "applying_at": now()}
+        Step.objects.create(incident=bare_incident(State.REMEDIATED, key=f"other-{number}"), **done)
     finding = incident.findings.first()
     for rank in range(2, 12):
         finding.pk, finding.rank, finding.cause = None, 100 + rank, f"cause_{rank}"

@@ -69,7 +69,7 @@ def test_the_attempt_budget_of_the_policy_ends_it(shop):
     shop.bad = lambda: 1
     incident = drive(fire())
     assert events(incident)[-2:] == ["rolled_back", "refused"]
-    assert "policy all allows no more" in last(incident).reason
+    assert "1 actions were tried for this incident; policy all allows 1." in last(incident).reason
     assert incident.steps.filter(undoes=None).count() == 1
 
 

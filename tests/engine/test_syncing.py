@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from django.core.management import CommandError, call_command
 from sre_platform.catalog.models import Service
 from sre_platform.detection.models import AlertRule
 from sre_platform.engine.syncing import problems, sync_catalog, sync_playbooks
-from sre_platform.guardrails.models import RemediationPolicy
+from sre_platform.guardrails.models import ActionLimit, FreezeWindow, PolicyVersion, RemediationPolicy
 from sre_platform.kernel.errors import Malformed
 from sre_platform.playbook.models import PlaybookVersion
 from sre_platform.playbook.schema import parse_playbook
@@ -57,7 +58,7 @@ def test_a_playbook_without_problems_has_none():
     [
         ("[process_down]", "[process_up]", "There is no rule 'process_up'; known are: bad_release, "),
         ("- process\n", "- processes\n", "There is no collector 'processes'; known are: "),
-        ("restart_service:", "restart:", "There is no action 'restart'; known are: restart_service, "),
+        ("restart_service:", "restart:", "There is no action 'restart'; known are: "),
         ("{tries: 2}", "{attempts: 2}", "health: attempts: extra inputs are not permitted"),
         ("{tries: 2}", "{tries: many}", "health: tries: "),
     ],
@@ -156,6 +157,84 @@ def test_a_wrong_catalog_file_is_named_and_changes_nothing(tmp_path, old, new, s
     assert said in str(caught.value)
     assert str(tmp_path / "catalog.yaml") in str(caught.value)
     assert rows() == before, "all of it or nothing"
+
+
+BOUNDS = """
+limits:
+  - {name: hourly, per: cluster, max_actions: 6, window_s: 3600, at_once: 2}
+freeze_windows:
+  - {name: year-end, reason: books are closed, environment: production, first_start: 2026-12-24T00:00:00+01:00,
+     duration_s: 864000, rrule: FREQ=YEARLY, timezone: Europe/Berlin}
+policies:
+  - name: gold
+    tier: gold
+    environment: production
+    mode: approve
+    min_healthy_share: 0.8
+    plan:
+      - restart_service
+      - rollback_release: {to: v1}
+"""
+
+
+def test_a_catalog_file_holds_limits_freeze_windows_and_policies_with_plans(tmp_path):
+    told = catalog(tmp_path, BOUNDS)
+    assert told[3:] == [
+        "1 action limits from catalog.yaml, 1 of them changed.",
+        "1 freeze windows from catalog.yaml, 1 of them changed.",
+    ]
+    limit, window, policy = ActionLimit.objects.get(), FreezeWindow.objects.get(), RemediationPolicy.objects.get()
+    assert (limit.as_value().per, limit.at_once) == ("cluster", 2)
+    assert (
+        window.open_at(datetime(2029, 12, 31, 12, tzinfo=UTC)).reason == "books are closed, until 2030-01-02 23:00 UTC"
+    )
+    assert window.open_at(datetime(2029, 12, 23, 12, tzinfo=UTC)) is None
+    assert [(call.name, call.params) for call in policy.as_value().plan] == [
+        ("restart_service", {}),
+        ("rollback_release", {"to": "v1"}),
+    ]
+    assert all(said.endswith(", 0 of them changed.") for said in catalog(tmp_path, BOUNDS)[2:])
+
+
+def test_each_change_of_a_policy_is_a_version_and_says_which_file_it_came_from(tmp_path):
+    catalog(tmp_path, BOUNDS)
+    catalog(tmp_path, BOUNDS)
+    catalog(tmp_path, BOUNDS.replace("mode: approve", "mode: auto"))
+    kept = PolicyVersion.objects.order_by("version").values_list("name", "version", "by", "content__mode")
+    assert list(kept) == [("gold", 1, "catalog.yaml", "approve"), ("gold", 2, "catalog.yaml", "auto")]
+    assert RemediationPolicy.objects.get().version == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("- restart_service", "- restart", "policy gold: plan: There is no action 'restart'; known are: "),
+        ("{to: v1}", "{too: v1}", "policy gold: plan: rollback_release: too: extra inputs are not permitted"),
+        (
+            "- rollback_release: {to: v1}",
+            "- {x: 1, y: 2}",
+            "policy gold: plan.1: unknown key 'x': known are: name, params, first.",
+        ),
+        ("min_healthy_share: 0.8", "min_healthy_share: 80", "policy gold: Must lie between 0 and 1."),
+        ("min_healthy_share: 0.8", "min_healthy_share: .nan", "policy gold: Must lie between 0 and 1."),
+        ("min_healthy_share: 0.8", "cooldown_s: .nan", "policy gold: Must lie between 0 and 2592000."),
+        ("window_s: 3600", "window_s: 100000", "action limit hourly: Must lie between 1 and 86400."),
+        ("window_s: 3600", "window_s: .inf", "action limit hourly: Must lie between 1 and 86400."),
+        ("per: cluster", "per: galaxy", "action limit hourly: Value 'galaxy' is not a valid choice."),
+        ("max_actions: 6", "max_actions: -6", "action limit hourly: "),
+        ("FREQ=YEARLY", "FREQ=HOURLY", "freeze window year-end: FREQ has to be one of"),
+        ("duration_s: 864000", "duration_s: 0", "freeze window year-end: A duration lies between"),
+        ("Europe/Berlin", "Europe/Atlantis", "freeze window year-end: 'Europe/Atlantis' is not a time zone"),
+    ],
+)
+def test_a_wrong_bound_or_plan_is_named_and_changes_nothing(tmp_path, old, new, said):
+    assert old in BOUNDS
+    with pytest.raises(Malformed) as caught:
+        catalog(tmp_path, BOUNDS.replace(old, new))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    models = (RemediationPolicy, PolicyVersion, ActionLimit, FreezeWindow)
+    assert [model.objects.count() for model in models] == [0, 0, 0, 0]
 
 
 def test_a_changed_alert_rule_has_a_new_version(tmp_path):

@@ -1,11 +1,13 @@
 import pytest
 
+from sre_platform.catalog.domain import Target
 from sre_platform.engine.work import GUARDS, Work
 from sre_platform.guardrails.domain import Answer
 from sre_platform.guardrails.models import RemediationPolicy
 from sre_platform.incidents.domain import State
 from sre_platform.playbook.schema import parse_playbook
 from sre_platform.remediation.models import Step
+from tests.engine.story import IN_SCOPE
 from tests.fakes.leases import incident, take
 
 pytestmark = pytest.mark.django_db
@@ -26,12 +28,13 @@ def work():
     RemediationPolicy.objects.create(name="all", mode="auto", cooldown_s=300, max_actions=1)
     row = incident(State.APPROVED)
     books = {"proven": parse_playbook(PROVEN), "unproven": parse_playbook(UNPROVEN)}
-    return Work(row, books, {}, take(row.pk))
+    topology = {name: Target(name, labels=IN_SCOPE) for name in ("payments", "orders")}
+    return Work(row, books, topology, take(row.pk))
 
 
 def a_step(about, **fields):
     known = {"cause": "c", "action": "restart_service", "target": "payments", "says": "s", "aim": {}, "undo": {}}
-    known |= {"playbook": "proven"}
+    known |= {"playbook": "proven", "plan": {"reach": {"total": 1, "ready": 1, "takes": 1}}}
     return Step(incident=about, **known | fields)
 
 

@@ -1,5 +1,6 @@
 """Each guard hit and missed; what many say together; and that nothing whatever goes on while people have stopped it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from sre_platform.guardrails.domain import (
     Judgement,
     PastAction,
     Policy,
+    Reach,
     Request,
     considered,
     judge,
@@ -21,7 +23,7 @@ from sre_platform.guardrails.domain import (
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 AUTO = Policy("auto", "*", "*", "*", "auto", cooldown_s=300, max_actions=2)
-RESTART = Request(7, "payments", "restart_service", "hung_service")
+RESTART = Request(7, "payments", "restart_service", "hung_service", labels={"automation": "allowed"})
 
 
 def facts(halted="", policies=(AUTO,), past=(), **more):
@@ -44,13 +46,20 @@ def said(name, known, request=RESTART):
 def test_all_guards_are_registered():
     assert GUARDS.names() == [
         "attempt_budget",
+        "blast_radius",
         "cooldown",
+        "dependency_in_trouble",
+        "error_budget",
         "flapping",
+        "freeze",
         "has_undo",
+        "healthy_share",
         "kill_switch",
+        "limits",
         "one_per_target",
         "policy",
         "proven",
+        "scope",
         "storm",
     ]
 
@@ -100,10 +109,14 @@ def test_policy_mode(mode, answer):
     assert said("policy", facts(policies=[policy(mode)]))[0] is answer
 
 
-def test_no_policy_is_a_denial():
-    answer, reason = said("policy", facts(policies=[]))
-    assert answer is Answer.DENY
-    assert reason == "No policy covers restart_service on payments for hung_service."
+@pytest.mark.parametrize(
+    "name", ["policy", "attempt_budget", "blast_radius", "cooldown", "error_budget", "healthy_share"]
+)
+def test_without_a_policy_whoever_needs_its_figures_denies(name):
+    reason = "No policy covers restart_service on payments for hung_service."
+    request = replace(RESTART, reach=Reach(3, 3, 1))
+    assert said(name, facts(policies=[]), request) == (Answer.DENY, reason)
+    assert said(name, facts(policies=[policy(enabled=False)]), request) == (Answer.DENY, reason)
 
 
 @pytest.mark.parametrize(
@@ -163,10 +176,18 @@ def test_of_policies_that_cover_the_first_counts():
         ([past(ago_s=900), past(ago_s=10)], Answer.DENY),
         ([past(target="orders")], Answer.ALLOW),
         ([past(action="rollback_release")], Answer.ALLOW),
+        ([past(ago_s=-5)], Answer.DENY),
     ],
 )
 def test_cooldown(before, answer):
     assert said("cooldown", facts(past=before))[0] is answer
+
+
+def test_a_cooldown_names_its_figures_and_one_that_is_no_number_is_never_over():
+    reason = "restart_service was done on payments 60 s ago; its cooldown is 300 s."
+    assert said("cooldown", facts(past=[past()])) == (Answer.DENY, reason)
+    nonsense = facts(past=[past(ago_s=9e6)], policies=[policy(cooldown_s=float("nan"))])
+    assert said("cooldown", nonsense)[0] is Answer.DENY
 
 
 @pytest.mark.parametrize(
@@ -178,7 +199,9 @@ def test_cooldown(before, answer):
     ],
 )
 def test_attempt_budget_counts_this_incidents_actions(before, answer):
-    assert said("attempt_budget", facts(past=before))[0] is answer
+    got, reason = said("attempt_budget", facts(past=before))
+    tried = sum(item.incident_id == 7 for item in before)
+    assert (got, reason) == (answer, f"{tried} actions were tried for this incident; policy auto allows 2.")
 
 
 @pytest.mark.parametrize(
@@ -236,7 +259,10 @@ policies = st.lists(
 )  # fmt: skip
 moments = st.integers(-(10**7), 10**7).map(lambda seconds: NOW + timedelta(seconds=seconds))
 actions = st.lists(st.builds(PastAction, st.integers(1, 9), names, names, moments, st.booleans()))
-requests = st.builds(Request, st.integers(1, 9), names, names, names, st.sampled_from(["", "gone for good"]))
+labels = st.sampled_from([{}, {"automation": "allowed"}])
+requests = st.builds(
+    Request, st.integers(1, 9), names, names, names, st.sampled_from(["", "gone for good"]), labels=labels
+)
 
 
 @given(requests, policies, actions, st.text(min_size=1))
@@ -252,3 +278,4 @@ def test_nothing_acts_alone_unless_a_policy_says_auto_and_it_can_be_undone(reque
     if got is Answer.ALLOW:
         assert covering is not None
         assert (covering.mode, request.irreversible) == ("auto", "")
+        assert request.labels["automation"] == "allowed"

@@ -60,7 +60,11 @@ def test_wants_the_alerts_and_services_that_its_patterns_match(alert, service, w
         ("  interval_s:", "  intervall_s:", "f.yaml:14: verify: unknown key 'intervall_s': did you mean 'interval_s'?"),
         ("      op:", "      opp:", "f.yaml:18: verify.criteria.0: unknown key 'opp': did you mean 'op'?"),
         ("rules:", "zzz: 1\n  rules:", "f.yaml:10: diagnose: unknown key 'zzz': known are: rules, min_confidence."),
-        ("  - process", "  - {x: 1, process: }", "f.yaml:7: collect.0: unknown key 'x': known are: name, params."),
+        (
+            "  - process",
+            "  - {x: 1, process: }",
+            "f.yaml:7: collect.0: unknown key 'x': known are: name, params, first.",
+        ),
     ],
 )
 def test_an_unknown_key_is_named_with_file_line_and_the_nearest_key(old, new, said):

@@ -24,7 +24,7 @@ def apply(action, shop, aim):
 
 
 def test_all_actions_are_registered():
-    assert ACTIONS.names() == ["restart_service", "rollback_release"]
+    assert {"restart_service", "rollback_release"} <= set(ACTIONS.names())
 
 
 def test_rollback_aims_at_the_release_before_and_knows_the_way_back(shop):

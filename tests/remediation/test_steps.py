@@ -1,11 +1,14 @@
 """The life of a step: its undo is stored first, the database holds its target, what has changed is left alone."""
 
 import threading
+from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection
 
+from sre_platform.guardrails.models import set_kill_switch
 from sre_platform.incidents.domain import State
+from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Lost, Rejected, Unavailable
 from sre_platform.remediation import steps
 from sre_platform.remediation.domain import Prepared
@@ -220,10 +223,41 @@ def test_the_past_is_what_was_begun_and_what_holds_a_target(shop):
     assert (state(step), steps.past()) == ("cancelled", [])
     other = written(shop, about=incident(key="other"))
     carry(shop, other)
-    steps.begin_undo(other, shop.target(), shop.world())
-    assert [(p.incident_id, p.action, p.active) for p in steps.past()] == [
-        (other.incident_id, "rollback_release", False)
-    ]
+    undo = steps.begin_undo(other, shop.target(), shop.world())
+    [known] = steps.past()
+    assert (known.incident_id, known.action, known.active) == (other.incident_id, "rollback_release", True)
+    carry(shop, undo)
+    steps.undone(other)
+    assert [(p.action, p.active) for p in steps.past()] == [("rollback_release", False)]
+
+
+def test_the_past_goes_as_far_back_as_is_asked_and_an_incidents_own_actions_count_for_ever(shop):
+    step = written(shop)
+    steps.release(carry(shop, step) and step.incident_id)
+    begun = now() - timedelta(days=3)
+    Step.objects.update(applying_at=begun)
+    assert steps.past() == []
+    assert [p.at for p in steps.past(since=now() - timedelta(days=4))] == [begun]
+    assert [p.at for p in steps.past(incident_id=step.incident_id)] == [begun]
+
+
+def test_what_only_comes_before_a_repair_is_none(shop):
+    step = written(shop)
+    first = {"incident_id": step.incident_id, "cause": "c", "action": "look", "says": "s", "aim": {}}
+    Step.objects.create(**first, target="payments", leads_to=step, state=Step.State.APPLYING, applying_at=now())
+    assert [p.action for p in steps.past()] == ["rollback_release"]
+    assert steps.past(but=step) == []
+
+
+def test_while_all_automation_is_stopped_nothing_is_taken_back(shop):
+    step = written(shop)
+    carry(shop, step)
+    done = list(shop.supervisor.effects)
+    undo = steps.begin_undo(step, shop.target(), shop.world())
+    set_kill_switch(True, "ann", "migration")
+    carried = carry(shop, undo)
+    assert (carried.outcome, carried.said) == (Outcome.FAILED, "All automation is stopped: migration (by ann).")
+    assert (shop.supervisor.effects, shop.release) == (done, "v1")
 
 
 def test_release_keeps_what_was_done(shop):

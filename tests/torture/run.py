@@ -102,6 +102,7 @@ def install(it: Installation, world: World) -> None:
             releases_dir=service.releases_dir,
             depends_on=list(service.depends_on),
             objectives=[goal],
+            labels={"automation": "allowed"},
         )
     RemediationPolicy.objects.create(name="people-first", service="vault-*", mode="approve", precedence=1)
     RemediationPolicy.objects.create(name="all", mode="auto", cooldown_s=0, max_actions=2)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sre_platform.kernel.sli import Sli
 from sre_platform.playbook.schema import Criterion, Verify
-from sre_platform.verification.domain import Checked, Verdict, assess, for_service, good
+from sre_platform.verification.domain import Checked, Verdict, assess, for_service, good, relapsed
 
 PLAN = Verify(count=3, failure_limit=2, inconclusive_limit=2)
 
@@ -79,13 +79,65 @@ def test_worse_is_what_was_well_before(before, expected):
 
 def test_reasons_name_the_criteria_and_the_limits():
     _, reason = assess(sample(1.0, 0.0), [sample(1.0, 1.0)] * 3, PLAN)
-    assert (
-        reason == "3 samples did not meet the criteria (limit 2): b is 1, not <= 0.5. This was well before the action."
-    )
+    assert reason == "In 3 samples in a row b is 1, not <= 0.5. This was well before the action."
+    _, reason = assess(sample(0.0, 1.0), [sample(1.0, 0.0), sample(0.0, 1.0), sample(1.0, 0.0)], PLAN)
+    said = "3 samples did not meet the criteria (limit 2): a is 1, not <= 0.5. This was well before the action."
+    assert reason == said
     _, reason = assess([], [sample(0.0, 0.0)] * 3, PLAN)
     assert reason == "3 samples in a row met all 2 criteria."
     _, reason = assess([], [sample(None)] * 3, PLAN)
     assert reason == "3 samples could not be measured (limit 2): nobody answered"
+
+
+def beside(value):
+    """A criterion of a neighbour."""
+    return Checked("n", value, "<=", 0.5, "" if value is not None else "nobody answered", neighbour=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (0.0, 0.0, "fixed"),
+        (0.0, 1.0, "worse"),  # the trouble was only pushed on
+        (0.0, None, "unverified"),  # it was well, and nobody knows whether it still is
+        (1.0, 1.0, "fixed"),  # it was unwell anyway
+        (1.0, 0.0, "fixed"),
+        (None, 1.0, "fixed"),
+        (None, None, "fixed"),
+    ],
+)
+def test_a_neighbour_has_to_stay_as_well_as_it_was(before, after, expected):
+    taken = [[*sample(0.0), beside(after)]] * 3
+    said, _ = assess([*sample(1.0), beside(before)], taken, PLAN)
+    assert said.value == expected
+
+
+def test_harm_is_told_as_soon_as_a_fix_would_be_however_many_bad_samples_are_allowed():
+    patient = Verify(count=3, failure_limit=100)
+    harmed = [sample(1.0, 1.0)] * 3
+    assert assess(sample(1.0, 0.0), harmed[:2], patient) is None
+    said, reason = assess(sample(1.0, 0.0), harmed, patient)
+    assert (said, "b is 1" in reason) == (Verdict.WORSE, True)
+    assert assess(sample(1.0, 0.0), [sample(1.0, 1.0), sample(1.0, 0.0), sample(1.0, 1.0)], patient) is None
+
+
+def test_samples_in_which_nothing_could_be_measured_end_it_sooner_than_those_with_gaps():
+    plan = Verify(count=3, inconclusive_limit=9, consecutive_error_limit=2)
+    said, reason = assess([], [sample(None, None)] * 3, plan)
+    assert (said, reason) == (
+        Verdict.UNVERIFIED,
+        "Nothing could be measured in 3 samples in a row (limit 2): nobody answered",
+    )
+    assert assess([], [sample(None, 0.0)] * 9, plan) is None
+    assert assess([], [*[sample(None, None)] * 2, sample(None, 0.0), *[sample(None, None)] * 2], plan) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("---", True), ("--", False), ("-+-", False), ("+---", True), ("-?-", False)]
+)
+def test_a_relapse_is_as_many_bad_samples_in_a_row_as_good_ones_had_told_that_it_was_fixed(text, expected):
+    since = [sample({"+": 0.0, "-": 1.0, "?": None}[mark]) for mark in text]
+    assert bool(relapsed([], since, PLAN)) is expected
 
 
 def test_without_criteria_nothing_is_ever_fixed():

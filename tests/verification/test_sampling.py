@@ -87,6 +87,7 @@ def test_a_sample_keeps_what_was_measured_and_what_was_not(step):
         "threshold": 0,
         "met": None,
         "missing": "nobody answered",
+        "neighbour": False,
     }
     assert row.summary == "0 of 2 criteria met, 2 not measured."
     assert sampling.take(step, 1, [goal("payments")], Scripted(0.0)).good is True

@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from sre_platform.catalog.models import Service
 from sre_platform.detection.models import AlertRule
-from sre_platform.guardrails.models import KillSwitch, RemediationPolicy, halted
+from sre_platform.guardrails.models import FreezeWindow, KillSwitch, PolicyVersion, RemediationPolicy, halted
 from sre_platform.incidents.models import Incident
 from sre_platform.intake import tokens
 from sre_platform.intake.models import Delivery, IntakeToken
@@ -20,7 +20,10 @@ OURS = [model for model in admin.site._registry if model.__module__.startswith("
 TERMS = {"source": "*", "mapping": "{}", "hmac_header": "X-Hub-Signature-256"}
 MAPPING = {"starts_at": "since", "constants": {"alertname": "A"}}
 EDITED = {"Service", "Change", "AlertRule", "PlaybookVersion", "IntakeToken", "RemediationPolicy", "KillSwitch"}
-EDITED |= {"Silence", "MaintenanceWindow", "InhibitionRule"}
+EDITED |= {"Silence", "MaintenanceWindow", "InhibitionRule", "ActionLimit", "FreezeWindow"}
+POLICY = {"name": "lab", "precedence": 1, "mode": "auto", "cooldown_s": 1, "max_actions": 2, "plan": "[]"}
+POLICY |= dict.fromkeys(("service", "tier", "environment", "cause", "action"), "*")
+POLICY |= {"min_healthy_share": 0.5, "max_blast_share": 0.5, "min_budget_left": 0}
 
 
 def url(model, page: str, *args) -> str:
@@ -145,17 +148,7 @@ def test_the_kill_switch_remembers_who_threw_it(web):
 
 
 def test_policies_services_and_rules_are_edited(web):
-    policy = {
-        "name": "lab",
-        "precedence": 1,
-        "service": "*",
-        "cause": "*",
-        "action": "*",
-        "mode": "auto",
-        "cooldown_s": 1,
-        "max_actions": 2,
-    }
-    web.post(url(RemediationPolicy, "add"), policy)
+    web.post(url(RemediationPolicy, "add"), POLICY)
     assert RemediationPolicy.objects.get().mode == "auto"
     web.post(url(Service, "add"), {"name": "payments", "depends_on": '["redis"]', "objectives": "[]"})
     assert Service.objects.get().depends_on == ["redis"]
@@ -199,3 +192,37 @@ def test_who_may_edit_a_service_cannot_have_workers_run_or_read_anything(web):
     row.refresh_from_db()
     assert (row.owner, row.pid) == ("ann", 7)
     assert (row.exec, row.replicas, row.log_file, row.repository) == (["ssh", "a"], [], [], "")
+
+
+def test_whoever_changes_a_policy_is_kept_with_its_version(web):
+    web.post(url(RemediationPolicy, "add"), POLICY)
+    row = RemediationPolicy.objects.get()
+    changed = url(RemediationPolicy, "change", row.pk)
+    web.post(changed, POLICY | {"mode": "approve", "plan": '[{"restart_service": {}}]'})
+    web.post(changed, POLICY | {"mode": "approve", "plan": '[{"restart_service": {}}]'})
+    kept = PolicyVersion.objects.order_by("version").values_list("version", "by", "content__mode", "policy")
+    assert list(kept) == [(1, "ada", "auto", row.pk), (2, "ada", "approve", row.pk)]
+    assert row.versions.first().content["plan"] == [{"restart_service": {}}]
+
+
+@pytest.mark.parametrize(
+    ("plan", "complaint"),
+    [
+        ('["reboot"]', "There is no action &#x27;reboot&#x27;"),
+        ('[{"restart_service": {"left": 1}}]', "restart_service: left: extra inputs are not permitted"),
+        ('{"restart_service": {}}', "plan: input should be a valid tuple"),
+        (json.dumps(["restart_service"] * 21), "plan: tuple should have at most 20 items"),
+    ],
+)
+def test_a_plan_that_could_not_be_followed_is_refused_at_its_field(web, plan, complaint):
+    answer = web.post(url(RemediationPolicy, "add"), POLICY | {"plan": plan})
+    assert complaint in str(answer.context["adminform"].form.errors["plan"])
+    assert not RemediationPolicy.objects.exists()
+
+
+def test_a_freeze_window_that_never_opens_is_refused(web):
+    fields = {"name": "year-end", "reason": "books", "service": "*", "environment": "*", "timezone": "UTC"}
+    fields |= {"first_start_0": "2026-12-24", "first_start_1": "00:00:00", "duration_s": 60}
+    answer = web.post(url(FreezeWindow, "add"), fields | {"rrule": "FREQ=NEVER"})
+    assert "FREQ has to be one of" in str(answer.context["adminform"].form.errors)
+    assert web.post(url(FreezeWindow, "add"), fields).status_code == 302

@@ -10,6 +10,7 @@ from sre_platform.diagnosis.domain import Evidence
 from sre_platform.diagnosis.models import EvidenceRow
 from sre_platform.incidents.domain import Event
 from sre_platform.incidents.models import Incident, TimelineEntry
+from sre_platform.remediation.models import Step
 from sre_platform.tickets.models import LocalTicket
 from tests.web import factories
 
@@ -199,6 +200,30 @@ def test_others_see_what_waits_but_cannot_decide(guest):
     assert "Only staff may decide." in page
     assert guest.post(reverse("decision", args=[story.incident.pk]), {"decision": "approve"}).status_code == 403
     assert Incident.objects.get(pk=story.incident.pk).state == "awaiting_approval"
+
+
+def test_who_approves_sees_exactly_what_would_be_done(web):
+    story = factories.decided(event=Event.NEEDS_APPROVAL)
+    plan = {"effects": [{"verb": "PATCH", "to": "/apis/<x>", "body": {"replicas": 3}}], "first": [{"says": "Look"}]}
+    plan |= {"diff": [{"of": "replicas", "before": 2, "after": 3}]}
+    Step.objects.filter(pk=story.step.pk).update(plan=plan)
+    page = text(web, reverse("incident", args=[story.incident.pk]))
+    assert "PATCH /apis/&lt;x&gt; {&quot;replicas&quot;: 3}" in page
+    assert "First: Look" in page
+    assert "replicas: <del>2</del> → <ins>3</ins>" in page
+
+
+def test_what_could_not_be_verified_is_offered_to_be_taken_back_once_by_staff(web, guest):
+    story = factories.acted()
+    Step.objects.filter(pk=story.step.pk).update(state="kept")
+    Incident.objects.filter(pk=story.incident.pk).update(state="escalated", due_at=None)
+    url = reverse("take_back", args=[story.incident.pk])
+    assert 'id="take-back"' in text(web, reverse("incident", args=[story.incident.pk]))
+    assert 'id="take-back"' not in text(guest, reverse("incident", args=[story.incident.pk]))
+    assert guest.post(url).status_code == 403
+    assert "It is being taken back now." in web.post(url, follow=True).content.decode()
+    assert Incident.objects.get(pk=story.incident.pk).state == "unhealthy"
+    assert "There is nothing to take back" in web.post(url, follow=True).content.decode()
 
 
 def test_a_decision_has_to_be_one_of_two_words(web):

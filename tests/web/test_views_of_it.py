@@ -34,6 +34,7 @@ def test_everything_that_can_happen_and_every_state_has_its_words():
         record.LEASE_EXPIRED,
         record.STAGE_FAILED,
         record.WAITS,
+        "step_first",
         "opened",
         "alert_joined",
         "alerts_clear",

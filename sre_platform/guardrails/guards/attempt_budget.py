@@ -1,14 +1,15 @@
-from sre_platform.guardrails.domain import Answer, Facts, Request
+from sre_platform.guardrails.domain import Answer, Facts, Request, uncovered
 
 
 class AttemptBudget:
-    """One incident may try only so many actions before people take over."""
+    """One incident may try only so many actions before people take over. What was taken back was tried, too."""
 
     name = "attempt_budget"
 
     def judge(self, request: Request, facts: Facts) -> tuple[Answer, str]:
         policy = facts.policy(request)
+        if policy is None:
+            return Answer.DENY, uncovered(request)
         tried = sum(p.incident_id == request.incident_id for p in facts.past)
-        if policy and tried >= policy.max_actions:
-            return Answer.DENY, f"{tried} actions were tried for this incident, policy {policy.name} allows no more."
-        return Answer.ALLOW, f"{tried} actions were tried for this incident before."
+        said = f"{tried} actions were tried for this incident; policy {policy.name} allows {policy.max_actions}."
+        return (Answer.DENY if tried >= policy.max_actions else Answer.ALLOW), said

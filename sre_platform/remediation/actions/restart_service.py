@@ -4,8 +4,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from sre_platform.catalog.domain import Target
+from sre_platform.guardrails.domain import Reach
 from sre_platform.kernel.errors import Rejected
-from sre_platform.remediation.domain import Prepared, Seen, World
+from sre_platform.remediation.domain import Delta, Effect, Prepared, Seen, Traits, World
 from sre_platform.remediation.restarting import replace, replaced
 
 
@@ -13,6 +14,7 @@ class RestartService:
     """Replaces the service's process by a fresh one through its supervisor. Undone, it is as up or down as it was."""
 
     name = "restart_service"
+    traits = Traits(restarts=True, destroys="what the running process holds: goroutines, heap, open connections")
 
     class Params(BaseModel):
         """``leave``: ``fresh`` wants another process than the running one, ``running`` any, ``stopped`` none."""
@@ -29,6 +31,9 @@ class RestartService:
             says=f"Restart {target.service} ({was}) through its supervisor",
             aim={"leave": params.leave, "old_pid": process.pid if process.running else 0},
             undo={"leave": "running" if process.running else "stopped"},
+            effects=_effects(target.process, process.running, params.leave),
+            diff=[Delta("process", process.pid or process.state, params.leave)],
+            reach=Reach(total=1, ready=int(process.running), takes=int(process.running and params.leave != "running")),
         )
 
     def apply(self, target: Target, aim: Mapping[str, Any], world: World, confirm: Callable[[], None]) -> str:
@@ -46,6 +51,13 @@ class RestartService:
         else:
             done = replaced(world.supervisor, target.process, _replaces(aim))
         return Seen.DONE if done else Seen.NOT_DONE
+
+
+def _effects(name: str, running: bool, leave: str) -> list[Effect]:
+    """What replaces (``fresh``), starts or stops a process that runs, or does not."""
+    stop = [Effect("stop", name)] if running and leave != "running" else []
+    start = [Effect("start", name)] if leave == "fresh" or (leave == "running" and not running) else []
+    return [*stop, *start]
 
 
 def _replaces(aim: Mapping[str, Any]) -> int:

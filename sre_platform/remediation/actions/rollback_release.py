@@ -5,8 +5,9 @@ from pydantic import BaseModel, ConfigDict
 
 from sre_platform.catalog.domain import Target
 from sre_platform.clients import releases
+from sre_platform.guardrails.domain import Reach
 from sre_platform.kernel.errors import Rejected
-from sre_platform.remediation.domain import Prepared, Seen, World
+from sre_platform.remediation.domain import Delta, Effect, Prepared, Seen, Traits, World
 from sre_platform.remediation.restarting import replace, replaced
 
 
@@ -14,6 +15,7 @@ class RollbackRelease:
     """Points the release link back to the release that ran before and restarts the service from it."""
 
     name = "rollback_release"
+    traits = Traits(destroys="what the running process holds: goroutines, heap, open connections")
 
     class Params(BaseModel):
         """``to``: the release to go to; empty for the one that the last deploy replaced."""
@@ -33,6 +35,9 @@ class RollbackRelease:
             says=f"Roll {target.service} back from {running} to {to}",
             aim={"release": to, "old_pid": process.pid if process.running else 0},
             undo={"to": running},
+            effects=[Effect("link", target.release_link, to), *_restart(target.process, process.running)],
+            diff=[Delta("release", running, to), Delta("process", process.pid or process.state, "fresh")],
+            reach=Reach(total=1, ready=int(process.running), takes=int(process.running)),
         )
 
     def apply(self, target: Target, aim: Mapping[str, Any], world: World, confirm: Callable[[], None]) -> str:
@@ -49,6 +54,10 @@ class RollbackRelease:
         linked = releases.current(target.release_link) == aim["release"]
         fresh = replaced(world.supervisor, target.process, aim["old_pid"])
         return Seen.DONE if linked and fresh else Seen.NOT_DONE
+
+
+def _restart(name: str, running: bool) -> list[Effect]:
+    return [*([Effect("stop", name)] if running else []), Effect("start", name)]
 
 
 def _before(target: Target, running: str, world: World) -> str:

@@ -1,5 +1,6 @@
 """How values are shown: durations, numbers, moments, places in code."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -23,6 +24,19 @@ STATES = {
     "unhealthy": ("warn", "undo"),
     "resolved": ("good", "check"),
     "escalated": ("bad", "person"),
+}
+ROLLOUTS = {
+    "pending": ("plain", "dot"),
+    "starting": ("busy", "play"),
+    "walking": ("busy", "ring"),
+    "analysing": ("busy", "search"),
+    "waits_for_person": ("warn", "person"),
+    "promoting": ("busy", "play"),
+    "rolling_back": ("warn", "undo"),
+    "promoted": ("good", "check"),
+    "rolled_back": ("bad", "undo"),
+    "aborted": ("warn", "undo"),
+    "failed": ("bad", "cross"),
 }
 MARKS = {
     "done": "check",
@@ -172,6 +186,12 @@ def undo_sentence(step: Any) -> str:
 
 
 @register.filter
+def as_json(value: Any) -> str:
+    """A value as it goes over the wire."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+@register.filter
 def call_sentence(params: dict[str, Any], action: str) -> str:
     """An action with its parameters."""
     return " ".join([action, *(f"{key}={value}" for key, value in params.items())])
@@ -180,6 +200,12 @@ def call_sentence(params: dict[str, Any], action: str) -> str:
 @register.inclusion_tag("parts/badge.html")
 def state_badge(state: str) -> dict[str, str]:
     tone, icon = STATES.get(state, ("plain", "dot"))
+    return {"tone": tone, "icon": icon, "text": words(state)}
+
+
+@register.inclusion_tag("parts/badge.html")
+def rollout_badge(state: str) -> dict[str, str]:
+    tone, icon = ROLLOUTS.get(state, ("plain", "dot"))
     return {"tone": tone, "icon": icon, "text": words(state)}
 
 

@@ -113,15 +113,28 @@ def _prepared(option: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
         return [*cannot, ("guards", "are not asked about what cannot be done")]
     undo = json.dumps(option["undo"], ensure_ascii=False)
     undo = undo if option["undo"] is not None else f"none: {option['irreversible']}"
-    return [("stored as" if option["stored"] else "would do", option["says"]), ("undo", undo), *cannot]
+    would = [("stored as" if option["stored"] else "would do", option["says"])]
+    effects = [("effect", _effect(item)) for item in option["effects"]]
+    changes = [("changes", f"{d['of']}: {_value(d['before'])} → {_value(d['after'])}") for d in option["diff"]]
+    return [*would, *effects, *changes, ("undo", undo), *cannot]
+
+
+def _effect(item: Mapping[str, Any]) -> str:
+    """One write to the world, as ``apply`` would make it."""
+    return f"{item['verb']} {item['to']}" + (f" {_value(item['body'])}" if item["body"] is not None else "")
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _policy(item: Mapping[str, Any]) -> tuple[str, ...]:
+    name = escape(f"{item['policy']} v{item['version']}")
     mode = f"[{MODE_COLOURS.get(item['mode'], 'red')}]{escape(item['mode'])}[/]"
     if item["counts"]:
-        return "[bold]●[/]", f"policy {escape(item['policy'])}", mode, "[bold]covers it, and is the one that counts[/]"
+        return "[bold]●[/]", f"policy {name}", mode, "[bold]covers it, and is the one that counts[/]"
     why = "covers it, but another comes first" if item["covers"] else item["why_not"]
-    return "[dim]○[/]", f"[dim]policy {escape(item['policy'])}[/]", f"[dim]{escape(item['mode'])}[/]", escape(why)
+    return "[dim]○[/]", f"[dim]policy {name}[/]", f"[dim]{escape(item['mode'])}[/]", escape(why)
 
 
 def _guard(item: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,0 +1,137 @@
+"""The gate: what is judged is written or begun before anybody else is judged; the last word is spoken right there."""
+
+import pytest
+
+from sre_platform.engine import approvals, line, permission
+from sre_platform.engine.work import load
+from sre_platform.guardrails.domain import Answer
+from sre_platform.guardrails.models import Gate, RemediationPolicy, set_kill_switch
+from sre_platform.incidents.domain import State
+from sre_platform.kernel.errors import Lost
+from sre_platform.remediation.models import Step
+from tests.engine.story import drive, fire, install, last, sound, step_on, strict
+from tests.fakes.leases import incident as bare_incident
+from tests.fakes.leases import take
+
+pytestmark = pytest.mark.django_db
+
+
+def passed() -> int:
+    return sum(Gate.objects.values_list("passed", flat=True))
+
+
+def proposed(shop, mode="auto"):
+    """The work of an incident whose cause is known, and the step that is proposed."""
+    install(shop, mode)
+    strict()
+    work = load(take(drive(fire(), State.DIAGNOSED).pk))
+    return work, next(item.step for item in work.proposals() if item.step)
+
+
+def test_what_is_permitted_is_written_in_the_gate_and_names_its_policy(shop):
+    work, step = proposed(shop)
+    before, version = passed(), RemediationPolicy.objects.get().version
+    assert permission.permit(work, step)[1].answer is Answer.ALLOW
+    stored = Step.objects.get()
+    assert (stored.state, stored.policy, passed()) == ("prepared", f"all v{version}", before + 1)
+
+
+@pytest.mark.parametrize(("mode", "answer", "written"), [("approve", Answer.ASK, 1), ("suggest", Answer.DENY, 0)])
+def test_what_is_denied_is_not_written(shop, mode, answer, written):
+    work, step = proposed(shop, mode)
+    assert permission.permit(work, step)[1].answer is answer
+    assert Step.objects.count() == written
+
+
+def test_a_target_that_is_held_denies_it_whatever_the_guards_say(shop):
+    work, step = proposed(shop)
+    Step.objects.create(incident=work.incident, cause="c", action="a", target="payments", says="s", aim={})
+    judgements, said = permission.permit(work, step)
+    assert (said.answer, said.reason) == (Answer.DENY, "another action holds payments.")
+    assert {j.answer for j in judgements} == {Answer.ALLOW}
+
+
+def test_who_was_overtaken_writes_nothing(shop):
+    work, step = proposed(shop)
+    take(work.incident.pk, "the next owner")
+    with pytest.raises(Lost):
+        permission.permit(work, step)
+    assert Step.objects.count() == 0
+
+
+def test_an_approved_step_is_judged_again_right_before_it_is_begun(shop, monkeypatch):
+    install(shop, mode="approve")
+    incident = drive(fire(), State.AWAITING_APPROVAL)
+    assert approvals.decide(incident.pk, "ann", approved=True)
+    take_sample = line.sampling.take
+
+    def stopped_meanwhile(*args):
+        set_kill_switch(True, "bob", "deploy night")  # after everything else has been looked at
+        return take_sample(*args)
+
+    monkeypatch.setattr(line.sampling, "take", stopped_meanwhile)
+    assert step_on(incident) is State.ESCALATED
+    assert last(incident).name == "refused"
+    assert "deploy night (by bob)" in last(incident).reason
+    assert [g["guard"] for g in last(incident).data["guards"] if g["answer"] == "deny"] == ["kill_switch"]
+    assert (shop.supervisor.effects, incident.steps.get().state, sound(incident)) == ([], "cancelled", True)
+
+
+def test_a_policy_that_was_changed_after_the_approval_counts(shop):
+    install(shop, mode="approve")
+    incident = drive(fire(), State.AWAITING_APPROVAL)
+    assert approvals.decide(incident.pk, "ann", approved=True)
+    RemediationPolicy.objects.update(mode="observe")
+    assert step_on(incident) is State.ESCALATED
+    assert (last(incident).name, shop.supervisor.effects) == ("refused", [])
+
+
+def begun_by_a_dead_owner(shop):
+    install(shop)
+    incident = drive(fire(), State.APPROVED)
+    Step.objects.update(state=Step.State.APPLYING, applying_at=incident.opened_at)
+    return incident
+
+
+def test_what_a_dead_owner_began_is_finished_though_the_policy_has_changed(shop):
+    incident = begun_by_a_dead_owner(shop)
+    RemediationPolicy.objects.update(mode="observe")
+    assert step_on(incident) is State.REMEDIATED
+    assert shop.release == "v1"
+
+
+def test_what_a_dead_owner_began_is_not_finished_while_all_automation_is_stopped(shop):
+    incident = begun_by_a_dead_owner(shop)
+    set_kill_switch(True, "ann", "migration")
+    assert step_on(incident) is State.ESCALATED
+    assert (last(incident).name, "migration" in last(incident).reason) == ("refused", True)
+    assert (shop.release, shop.supervisor.effects) == ("v2", [])
+
+
+def test_what_does_not_help_is_left_as_it_is_while_all_automation_is_stopped(shop):
+    install(shop)
+    strict()
+    shop.bad = lambda: 1
+    incident = drive(fire(), State.UNHEALTHY)
+    done = list(shop.supervisor.effects)
+    set_kill_switch(True, "ann", "migration")
+    assert step_on(incident) is State.ESCALATED
+    assert (last(incident).name, "migration" in last(incident).reason) == ("rollback_failed", True)
+    assert (shop.supervisor.effects, shop.release) == (done, "v1")
+
+
+def test_two_incidents_are_judged_one_after_the_other(shop):
+    work, step = proposed(shop)
+    permission.permit(work, step)
+    other = bare_incident(State.DIAGNOSED, key="other")
+    late = load(take(other.pk))
+    fields = {
+        "cause": "c",
+        "action": "restart_service",
+        "target": "payments",
+        "says": "s",
+        "aim": {},
+        "plan": step.plan,
+    }
+    said = permission.permit(late, Step(incident=other, **fields))[1]
+    assert (said.answer, said.guard) == (Answer.DENY, "one_per_target")

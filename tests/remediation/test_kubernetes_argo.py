@@ -1,0 +1,133 @@
+"""Argo Rollouts, and what holds for whatever the server answers or the catalog says."""
+
+import json
+
+import pytest
+
+from sre_platform.kernel.errors import Malformed, Rejected, TooLarge, Unavailable
+from sre_platform.remediation.domain import Seen
+from tests.fakes.kubernetes import Shop, serving_kubernetes
+from tests.remediation.kube import CASES, WORLD, action, apply, look, prepare, refused, spec, status
+
+
+@pytest.fixture
+def fake():
+    with serving_kubernetes() as it:
+        yield it
+
+
+@pytest.fixture
+def shop(fake, tmp_path):
+    return Shop(fake, tmp_path)
+
+
+@pytest.fixture
+def rollout(fake, tmp_path):
+    return CASES["abort"].shop(fake, tmp_path)
+
+
+# Argo Rollouts
+
+
+@pytest.mark.parametrize(
+    ("do", "patch"),
+    [
+        ("abort", {"op": "add", "path": "/status/abort", "value": True}),
+        ("promote", {"op": "remove", "path": "/status/pauseConditions"}),
+        ("promote_full", {"op": "add", "path": "/status/promoteFull", "value": True}),
+    ],
+)
+def test_a_rollout_is_told_by_its_status(rollout, do, patch):
+    prepared = prepare("argo_rollout", rollout, do=do)
+    apply("argo_rollout", rollout, prepared.aim)
+    [(method, path, body)] = rollout.fake.writes
+    assert (method, path) == ("PATCH", f"{rollout.path}/status")
+    assert json.loads(body)[-1] == patch
+    assert rollout.container["image"] == "payments:v3"
+
+
+def test_a_promotion_is_taken_back_to_the_stable_template(rollout):
+    prepared = prepare("argo_rollout", rollout, do="promote_full")
+    apply("argo_rollout", rollout, prepared.aim)
+    undo = prepare("argo_rollout", rollout, **prepared.undo)
+    apply("argo_rollout", rollout, undo.aim)
+    assert undo.says == "Roll Rollout shop/payments back from revision 3 to 2"
+    assert rollout.container["image"] == "payments:v2"
+
+
+def test_what_is_told_to_a_rollout_that_has_moved_on_is_refused_by_the_server(rollout):
+    aim = prepare("argo_rollout", rollout, do="promote").aim
+    later = [{"reason": "CanaryPauseStep", "startTime": "2026-11-21T21:00:00Z"}]
+    rollout.fake.meanwhile = lambda: status(rollout, pauseConditions=later)
+    with pytest.raises(Rejected, match="testing value /status/pauseConditions/0/startTime failed"):
+        apply("argo_rollout", rollout, aim)
+    assert rollout.fake.writes == []
+    assert look("argo_rollout", rollout, aim) is Seen.DONE  # that step's pause has ended, whoever ended it
+
+
+@pytest.mark.parametrize(
+    ("do", "values", "why"),
+    [
+        ("retry", {}, "is not aborted"),
+        ("abort", {"abort": True}, "is aborted already"),
+        ("promote", {"pauseConditions": []}, "does not wait for anybody"),
+        ("promote_full", {"stableRS": "gone"}, "keeps no template of its stable release"),
+    ],
+)
+def test_what_makes_no_sense_for_a_rollout(rollout, do, values, why):
+    status(rollout, **values)
+    assert refused("argo_rollout", rollout, why, do=do)
+
+
+def test_a_rollout_that_rolls_nothing_out_or_is_paused_by_its_spec_is_left_alone(fake, tmp_path):
+    shop = Shop(fake, tmp_path, "Rollout")
+    for do in ("abort", "promote", "promote_full"):
+        assert refused("argo_rollout", shop, "is not rolling anything out", do=do)
+    CASES["abort"].arrange(shop)
+    spec(shop, paused=True)
+    assert refused("argo_rollout", shop, "is paused by its spec", do="abort")
+    spec(shop, template=None, workloadRef={"kind": "Deployment", "name": "payments"})
+    assert refused("argo_rollout", shop, "has no pod template of its own", do="rollback")
+
+
+# What every answer may lack
+
+
+@pytest.mark.parametrize("name", ["k8s_restart_rollout", "k8s_undo_rollout", "k8s_evict_pod"])
+@pytest.mark.parametrize("lack", ["metadata", "spec", "status", "selector", "template"])
+def test_an_answer_that_lacks_something_is_an_error_with_a_sentence_and_no_write(shop, name, lack):
+    shop.unready()
+    found = shop.fake.objects[shop.path]
+    found.pop(lack, None)
+    found.get("spec", {}).pop(lack, None)
+    try:
+        said = prepare(name, shop).says
+    except (Rejected, Malformed) as error:
+        said = str(error)
+    assert said.endswith((".", "payments", " to 1"))
+    assert shop.fake.writes == []
+
+
+@pytest.mark.parametrize(("answer", "kind"), [("garbage", Malformed), ("huge", TooLarge), ("die_before", Unavailable)])
+def test_answers_that_are_none_are_errors_of_the_platform(shop, answer, kind):
+    shop.fake.fail["GET"] = answer
+    with pytest.raises(kind, match=r"JSON|bytes|died"):
+        prepare("k8s_restart_rollout", shop)
+    assert shop.fake.writes == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"kubeconfig": ""}, "exactly one of"),
+        ({"in_cluster": True}, "exactly one of"),
+        ({"name": "../secrets"}, "handle kubernetes.name"),
+        ({"namespace": "shop/pods"}, "handle kubernetes.namespace"),
+        ({"kind": "Secret"}, "handle kubernetes.kind"),
+        ({"nonsense": 1}, "nonsense"),
+    ],
+)
+def test_a_handle_that_is_not_one_is_malformed(shop, changes, why):
+    with pytest.raises(Malformed, match=why):
+        action("k8s_scale").prepare(shop.target(**changes), action("k8s_scale").Params(factor=2), WORLD)
+    assert shop.fake.requests == []
