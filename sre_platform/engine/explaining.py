@@ -168,7 +168,8 @@ def of_finding(service: str, cause: str, action: str) -> Explanation:
     situation = Situation(Incident(pk=NO_INCIDENT, service=service), books, known)
     groups = _alike(books, action, ladder(policies(), known[service], cause))
     candidates = [
-        Candidate(_finding(service, cause, keys[0]), action, params, known[service]) for params, keys in groups
+        Candidate(_finding(service, cause, keys[0]), action, call.params, known[service], call.first)
+        for call, keys in groups
     ]
     facts = _facts(situation)
     options = [
@@ -183,21 +184,20 @@ def _finding(service: str, cause: str, playbook: str) -> FindingRow:
     return FindingRow(incident_id=NO_INCIDENT, playbook=playbook, service=service, cause=cause)
 
 
-def _alike(
-    books: Mapping[str, Playbook], action: str, plan: Sequence[Call]
-) -> list[tuple[Mapping[str, Any], list[str]]]:
+def _alike(books: Mapping[str, Playbook], action: str, plan: Sequence[Call]) -> list[tuple[Call, list[str]]]:
     """The playbooks that propose an action, those together that would be judged alike; "" stands for none at all.
 
     A policy's ``plan`` is what all of them propose.
     """
-    groups: dict[tuple[str, bool], tuple[Mapping[str, Any], list[str]]] = {}
+    groups: dict[tuple[str, bool], tuple[Call, list[str]]] = {}
     for key, book in books.items():
         for call in plan or book.remediate:
             if call.name == action:
                 own = any((one.name, one.params) == (call.name, call.params) for one in book.remediate)
-                same = (json.dumps(call.params, sort_keys=True, default=str), bool(book.proof) and own)
-                groups.setdefault(same, (call.params, []))[1].append(key)
-    return list(groups.values()) or [({}, [""])]
+                asked_with = [call.params, [one.name for one in call.first]]
+                same = (json.dumps(asked_with, sort_keys=True, default=str), bool(book.proof) and own)
+                groups.setdefault(same, (call, []))[1].append(key)
+    return list(groups.values()) or [(Call(name=action), [""])]
 
 
 def _strictest(options: Sequence[Option]) -> Option | None:

@@ -22,6 +22,7 @@ from sre_platform.incidents.domain import ENDED
 from sre_platform.incidents.models import IncidentAlert
 from sre_platform.intake.models import Alert, Delivery, LedgerEntry
 from sre_platform.kernel.clock import now
+from sre_platform.rollouts.models import RolloutSample
 
 A_PORTION = 1000  # rows in one transaction
 A_FEW = 100  # of those that may be large
@@ -33,7 +34,8 @@ log = structlog.get_logger()
 class Pruned:
     """How many rows went, or would go. ``finished``: nothing that is old is left.
 
-    ``texts`` counts the rows of evidence whose raw documents went, ``blobs`` the documents that nothing refers to.
+    ``texts`` counts the rows of evidence whose raw documents went, ``blobs`` the documents that nothing refers to,
+    ``samples`` those of roll-outs, whose decisions with their numbers stay.
     """
 
     deliveries: int = 0
@@ -41,6 +43,7 @@ class Pruned:
     alerts: int = 0
     texts: int = 0
     blobs: int = 0
+    samples: int = 0
     finished: bool = True
 
 
@@ -66,7 +69,8 @@ def prunable() -> Pruned:
     left = _alerts(before, LedgerEntry.objects.exclude(delivery__in=_deliveries(before).values("pk")))
     texts = _texts(before)
     blobs = store.garbage(without=texts.values("pk")).count()
-    return Pruned(rows.count(), entries.count(), left.count(), texts.count(), blobs)
+    samples = _samples(before).count()
+    return Pruned(rows.count(), entries.count(), left.count(), texts.count(), blobs, samples)
 
 
 def _before() -> datetime:
@@ -84,6 +88,8 @@ def _portions(before: datetime) -> Iterator[tuple[str, int]]:
     )
     yield from _walk(lambda last: _keys(_texts(before).filter(pk__gt=last).order_by("pk"), A_FEW), "texts", before)
     yield from _collect_garbage()
+    while samples := _keys(_samples(before).order_by("pk"), A_PORTION):
+        yield "samples", _delete(_samples(before).filter(pk__in=samples))
 
 
 def _walk(next_after: Callable[[int], Sequence[int]], kind: str, before: datetime) -> Iterator[tuple[str, int]]:
@@ -126,6 +132,11 @@ def _alerts(before: datetime, told: QuerySet[LedgerEntry] | None = None) -> Quer
     left = Exists(told.filter(alert=OuterRef("pk"), delivery__isnull=False))
     gathered = Exists(IncidentAlert.objects.filter(alert=OuterRef("pk")))
     return Alert.objects.filter(over, ~gathered, ~left, resolved=True)
+
+
+def _samples(before: datetime) -> QuerySet[RolloutSample]:
+    """Samples of roll-outs that had ended by then."""
+    return RolloutSample.objects.filter(rollout__ended_at__lt=before)
 
 
 def _texts(before: datetime) -> QuerySet[EvidenceRow]:

@@ -19,6 +19,7 @@ from sre_platform.intake import ledger
 from sre_platform.intake.models import Alert, Delivery
 from sre_platform.kernel.clock import now
 from sre_platform.remediation.models import Step
+from sre_platform.rollouts.models import Rollout
 from sre_platform.tickets.models import Ticket
 
 LIMIT = 20
@@ -27,6 +28,7 @@ ADVANCED_WITHIN = timedelta(seconds=60)
 PLACED_WITHIN = timedelta(seconds=60)
 TOLD_WITHIN = timedelta(seconds=60)
 OPEN_LOOKED_AT, ALERTS_LOOKED_AT, ENTRIES_LOOKED_AT, CHAINS_LOOKED_AT = 200, 10_000, 500, 50
+WALKED_WITHIN = timedelta(seconds=30)
 FIRST = "If broker, beat or workers are not well, see to those first."
 
 
@@ -134,6 +136,20 @@ def chains() -> Check:
     return _said("chains", late, "timeline", "broken", advice)
 
 
+def rollouts() -> Check:
+    """Roll-outs that nobody walks: their canaries get traffic that nobody looks at. O(open ones) by their index."""
+    moment = now() - WALKED_WITHIN
+    free = Q(claimed_until__isnull=True) | Q(claimed_until__lt=moment)
+    rows = Rollout.objects.filter(free, ended_at=None, due_at__lt=moment).order_by("due_at")[:LIMIT]
+    late = [
+        Stuck(f"roll-out {row.pk}", f"of {row.service} is {row.state}, and nobody has looked since {ago(row.due_at)}.")
+        for row in rows
+        if row.due_at
+    ]
+    advice = f"{FIRST} Else `manage.py rollout abort`, or give all traffic to the baseline at the router."
+    return _said("rollouts", late, "roll-out", "that nobody walks", advice)
+
+
 def _said(name: str, late: Sequence[Stuck], thing: str, how: str, advice: str) -> Check:
     if not late:
         return Check(name, True, f"No {thing} {how}.")
@@ -141,7 +157,7 @@ def _said(name: str, late: Sequence[Stuck], thing: str, how: str, advice: str) -
     return Check(name, False, f"{len(late)}{more} {thing}{'' if len(late) == 1 else 's'} {how}.", advice, tuple(late))
 
 
-WORK: Sequence[Look] = [deliveries, put_aside, incidents, stages, tickets, steps, alerts, chains]
+WORK: Sequence[Look] = [deliveries, put_aside, incidents, stages, tickets, steps, alerts, chains, rollouts]
 ALL: Sequence[Sequence[Look]] = [
     [checks.database, checks.beat, checks.workers, checks.sweep, checks.auditor, *WORK],
     [checks.broker],

@@ -1,12 +1,15 @@
 """Is the new version worse than the one it replaces? Share of 5xx and P99, look by look. Pure.
 
 A check fails only when three things hold: the rise is certain for this look (:mod:`.looks`), by a test that compares
-the versions within the same blocks of time (:mod:`.strata`); it is large enough to matter; and enough requests show it.
+the versions within the same blocks of time (:mod:`.strata`) and, for latencies, knows how far versions stray on their
+own (:mod:`.wander`); it is large enough to matter; and enough requests show it. It passes only when what must be found
+can be excluded.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import sqrt
 from operator import itemgetter
 
@@ -24,6 +27,7 @@ from sre_platform.rollouts.domain import (
 )
 from sre_platform.rollouts.looks import Look, looks
 from sre_platform.rollouts.strata import Block, Difference, binomial_tail, difference
+from sre_platform.rollouts.wander import Belief, certainty, learnt
 from sre_platform.rollouts.window import Window
 
 # Fewer 5xx than these prove nothing: one crash of one client's retries is three.
@@ -32,15 +36,19 @@ FEWEST_5XX = 5
 SPARSE_5XX = 100
 # Requests of each version without which a good share says little: one 5xx of 250 is half of MOST_5XX.
 FEWEST_REQUESTS = 250
-# A P99 rests on the slowest hundredth, and a good one on ten of them at least. Failing rests on more of the tail.
-FEWEST_FOR_P99 = 1000
+# The fewest of which one is above the P99 with a probability of 95 %: without it, the P99 was not seen (Wilks 1941).
+FEWEST_FOR_P99 = 300
 # With fewer of one version, its slowest quarter is fewer than 25 requests: no base for any judgement of a tail.
 FEWEST_FOR_TAIL = 100
-# Shares of the slowest requests that are compared. The wide one is the surest when everything slows down, the narrow
-# ones when only the tail does.
-TAILS = (0.25, 0.05, 0.02)
-# How far below MOST_P99_RISE the tail has to be, in standard deviations, for a certain rise to be let through as small.
-EXCLUDED_Z = -1.96
+# Shares of the slowest requests that are compared. The wide one is the surer when everything slows down, the narrow
+# one when only the tail does.
+TAILS = (0.25, 0.05)
+# How sure to be, at the most, that a rise is no wandering. The first looks' 6.7 and 4.8 guard against looking early at
+# chance alone; asked of wandering, too, they would hide a canary that is ten times as slow. Four is one in 30,000.
+WANDERING_Z = 4.0
+# How far below MOST_P99_RISE the narrow tail has to be, in standard deviations, for a certain rise to be let through as
+# small (97.5 %), and for a canary that is not certainly slower to pass (95 %).
+EXCLUDED_Z, UNLIKELY_Z = -1.96, -1.645
 # A day: a canary that runs longer has long become the baseline, and each ten seconds of it cost a look.
 LONGEST_S = 86_400.0
 
@@ -57,6 +65,23 @@ class _Seen:
     @property
     def count(self) -> int:
         return min(len(self.window.canary), len(self.window.baseline))
+
+    @cached_property
+    def belief(self) -> Belief:
+        """How the versions wander on their own, as all of their latencies show."""
+        return learnt(self.window.tail(1.0))
+
+    def surely_slower(self, top: float) -> bool:
+        """Whether the slowest ``top`` of the canary are slower, for this look."""
+        blocks = self.window.tail(top)
+        if difference(blocks).z < self.look.z:
+            return False
+        return certainty(blocks, self.belief, top) >= min(self.look.z, WANDERING_Z)
+
+    def surely_less(self, rise: float, z: float) -> bool:
+        """Whether the narrow tail is less than ``rise`` slower, at ``z`` and below."""
+        blocks = self.window.tail(TAILS[-1], 1 + rise)
+        return difference(blocks).z <= z and certainty(blocks, self.belief, TAILS[-1]) <= z
 
 
 def judge(baseline: Sequence[Request], canary: Sequence[Request]) -> Judgement:
@@ -86,7 +111,8 @@ def _judged(baseline: Sequence[Request], canary: Sequence[Request], start: float
             found = _unknown("One of the versions served no request in the last minute.", look.until)
             continue
         seen = _Seen(Window(older, newer, start + look.since), look)
-        checks = [*_errors(seen), *_latencies(seen)]
+        checks = _errors(seen)
+        checks += _latencies(seen, look.last or overall(checks) is Verdict.FAIL)
         found = Judgement(overall(checks), look.until, checks)
         if found.verdict is Verdict.FAIL:
             return found
@@ -105,21 +131,25 @@ def _unknown(reason: str, at: float = 0.0) -> Judgement:
 
 
 def _errors(seen: _Seen) -> list[Check]:
-    older, newer = (_share(requests) for requests in (seen.window.baseline, seen.window.canary))
-    blocks = seen.window.errors()
+    window = seen.window
+    older, newer = (_share(requests) for requests in (window.baseline, window.canary))
+    blocks = window.errors()
     certain = _certain_5xx(blocks, difference(blocks), seen)
-    to_blame, enough = older <= MOST_5XX, seen.count >= FEWEST_REQUESTS
+    must_be_found = min(1.0, older + 2 * MOST_5XX_RISE)
+    enough = seen.count >= FEWEST_REQUESTS and not _may_be(newer, must_be_found, len(window.canary), UNLIKELY_Z)
+    to_blame = older <= MOST_5XX
     rise = newer - older > MOST_5XX_RISE
-    share = newer > MOST_5XX or (rise and _may_exceed(newer, len(seen.window.canary)))
+    share = newer > MOST_5XX or (rise and _may_be(newer, MOST_5XX, len(window.canary), EXCLUDED_Z))
     return [
         _check("5xx_share", (older, newer, MOST_5XX), to_blame, share, certain, enough),
         _check("5xx_rise", (older, newer, MOST_5XX_RISE), not to_blame, rise, certain, enough),
     ]
 
 
-def _may_exceed(share: float, count: int) -> bool:
-    """Whether requests with this share of 5xx may be a sample of MOST_5XX or more."""
-    return (share - MOST_5XX) / sqrt(MOST_5XX * (1 - MOST_5XX) / count) > EXCLUDED_Z
+def _may_be(share: float, true: float, count: int, z: float) -> bool:
+    """Whether ``count`` requests with this share of 5xx may be a sample of the ``true`` share or of more."""
+    deviation = sqrt(true * (1 - true) / count)
+    return share >= true or (share - true) / deviation > z
 
 
 def _share(requests: Sequence[Request]) -> float:
@@ -136,22 +166,19 @@ def _certain_5xx(blocks: Sequence[Block], found: Difference, seen: _Seen) -> boo
     return count > SPARSE_5XX or binomial_tail(by_canary, count, share) <= seen.look.p
 
 
-def _latencies(seen: _Seen) -> list[Check]:
+def _latencies(seen: _Seen, final: bool) -> list[Check]:
+    """Only the ``final`` look's answer may be that the canary is good: that takes as long as all the rest."""
     older, newer = seen.window.p99()
-    certain = newer > older and seen.count >= FEWEST_FOR_TAIL and _certain_tail(seen)
-    enough = seen.count >= FEWEST_FOR_P99
-    to_blame = older <= MOST_P99_MS
+    certain = newer > older and seen.count >= FEWEST_FOR_TAIL and any(map(seen.surely_slower, TAILS))
+    to_blame, enough = older <= MOST_P99_MS, seen.count >= FEWEST_FOR_P99
     large = newer / older - 1 > MOST_P99_RISE if older else newer > 0
     if certain and not large:
-        large = difference(seen.window.tail(TAILS[-1], 1 + MOST_P99_RISE)).z > EXCLUDED_Z
+        large = not seen.surely_less(MOST_P99_RISE, EXCLUDED_Z)
+    small = final and seen.count >= FEWEST_FOR_TAIL and not large and seen.surely_less(MOST_P99_RISE, UNLIKELY_Z)
     return [
         _check("p99_ms", (older, newer, MOST_P99_MS), to_blame, newer > MOST_P99_MS, certain, enough),
-        _check("p99_rise", (older, newer, MOST_P99_RISE), True, large, certain, enough),
+        _check("p99_rise", (older, newer, MOST_P99_RISE), True, large, certain, small),
     ]
-
-
-def _certain_tail(seen: _Seen) -> bool:
-    return any(difference(seen.window.tail(top)).z >= seen.look.z for top in TAILS)
 
 
 def _check(
@@ -173,7 +200,10 @@ def _said(counts: bool, beyond: bool, certain: bool, enough: bool) -> tuple[Verd
             "The canary is certainly worse than the baseline at the same time, and by more than the limit.",
         )
     if not enough:
-        return Verdict.INCONCLUSIVE, "There are too few requests to tell."
+        return (
+            Verdict.INCONCLUSIVE,
+            "There are too few requests, or too much chance, to exclude what is beyond the limit.",
+        )
     if beyond:
         return Verdict.INCONCLUSIVE, "Beyond the limit, but no more than chance explains."
     return Verdict.PASS, "Within the limit."

@@ -2,7 +2,10 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from math import ceil, log
+from functools import cached_property
+from itertools import chain
+from math import ceil, exp, fsum, log
+from operator import itemgetter
 
 from sre_platform.rollouts.domain import Request
 from sre_platform.rollouts.strata import Block
@@ -10,8 +13,13 @@ from sre_platform.rollouts.strata import Block
 # Seconds of a block: short against the wandering of load and latency, long enough to hold requests of both versions.
 BLOCK_S, SPARSE_BLOCK_S = 1.0, 5.0
 SPARSE_RPS = 1.0  # of the rarer version; at less, blocks of a second hold too often none
+# A block's level counts no latency beyond this factor of the median, so that one timeout does not set it.
+LEVEL_SPAN = 100.0
 
-Scored = tuple[float, int, bool]  # latency in ms, number of the block, is of the canary
+Scored = tuple[float, int, bool]  # latency over the level of its block, number of the block, is of the canary
+Pair = tuple[Sequence[Request], Sequence[Request]]  # what baseline and canary served in one block
+
+_TIME = _FIRST = itemgetter(0)
 
 
 class Window:
@@ -20,53 +28,72 @@ class Window:
     def __init__(self, baseline: Sequence[Request], canary: Sequence[Request], since: float) -> None:
         self.baseline, self.canary = baseline, canary
         elapsed = max(canary[-1].time - since, BLOCK_S)
-        self._since = since
-        self._block_s = BLOCK_S if min(len(canary), len(baseline)) / elapsed >= SPARSE_RPS else SPARSE_BLOCK_S
-        self._rows = sorted([*self._scored(baseline, False), *self._scored(canary, True)])
+        block_s = BLOCK_S if min(len(canary), len(baseline)) / elapsed >= SPARSE_RPS else SPARSE_BLOCK_S
+        older, newer = (_cut(requests, since, block_s) for requests in (baseline, canary))
+        self._pairs: dict[int, Pair] = {n: (older.get(n, ()), newer.get(n, ())) for n in sorted({*older, *newer})}
+        self._sorted = tuple(sorted([request[2] for request in requests]) for requests in (baseline, canary))
 
-    def _scored(self, requests: Sequence[Request], of_canary: bool) -> Iterator[Scored]:
-        since, block_s = self._since, self._block_s
-        return ((request[2], int((request[0] - since) // block_s), of_canary) for request in requests)
+    @cached_property
+    def _rows(self) -> list[Scored]:
+        median = self._sorted[0][len(self.baseline) // 2]
+        return sorted(chain.from_iterable(_aligned(n, pair, median) for n, pair in self._pairs.items()), key=_FIRST)
 
     def errors(self) -> list[Block]:
         """The blocks with a score of one for each 5xx."""
-        blocks = self._counted()
-        for requests, of_canary in ((self.baseline, False), (self.canary, True)):
-            for request in requests:
-                if request.status >= 500:
-                    _add(blocks[int((request.time - self._since) // self._block_s)], 1.0, of_canary)
-        return _in_order(blocks)
+        blocks = self._blocks()
+        for number, pair in self._pairs.items():
+            block = blocks[number]
+            older, newer = (float(sum(request[1] >= 500 for request in requests)) for requests in pair)
+            block.canary_sum = newer
+            block.total_sum = block.squares = block.cubes = older + newer
+        return list(blocks.values())
 
     def tail(self, top: float, slowed: float = 1.0) -> list[Block]:
         """The blocks with Savage scores of the slowest ``top`` of all, the canary's latencies divided by ``slowed``.
 
         The score of a latency is the logarithm of how rarely it is exceeded: the best there is for tails that are
-        stretched (Savage 1956), and no outlier has more than the logarithm of the number of requests.
+        stretched (Savage 1956), and no outlier has more than the logarithm of the number of requests. Latencies are
+        ranked as multiples of their block's level (aligned ranks, Hodges and Lehmann 1962), else the slowest would be
+        those of the few worst seconds, whatever their version.
         """
         rows = self._rows
         if slowed != 1.0:
-            rows = sorted((ms / slowed if of_canary else ms, block, of_canary) for ms, block, of_canary in rows)
-        blocks = self._counted()
+            rows = [(ms / slowed, block, True) if of_canary else (ms, block, False) for ms, block, of_canary in rows]
+            rows.sort(key=_FIRST)
+        blocks = self._blocks()
         for score, tied in _savage(rows, top):
             for _, block, of_canary in tied:
                 _add(blocks[block], score, of_canary)
-        return _in_order(blocks)
+        return list(blocks.values())
 
     def p99(self) -> tuple[float, float]:
         """The nearest-rank P99 of baseline and canary, in ms."""
-        return _p99([row[0] for row in self._rows if not row[2]]), _p99([row[0] for row in self._rows if row[2]])
+        older, newer = (ordered[ceil(0.99 * len(ordered)) - 1] for ordered in self._sorted)
+        return older, newer
 
-    def _counted(self) -> dict[int, Block]:
-        blocks: dict[int, Block] = {}
-        for _, number, of_canary in self._rows:
-            block = blocks.get(number)
-            if block is None:
-                block = blocks[number] = Block()
-            if of_canary:
-                block.canary += 1
-            else:
-                block.baseline += 1
-        return blocks
+    def _blocks(self) -> dict[int, Block]:
+        return {number: Block(len(newer), len(older)) for number, (older, newer) in self._pairs.items()}
+
+
+def _cut(requests: Sequence[Request], since: float, block_s: float) -> dict[int, Sequence[Request]]:
+    """The requests of each block that has any."""
+    found: dict[int, Sequence[Request]] = {}
+    start = 0
+    while start < len(requests):
+        number = int((requests[start].time - since) // block_s)
+        end = max(start + 1, bisect_left(requests, since + (number + 1) * block_s, start, key=_TIME))
+        found[number] = [*found.get(number, ()), *requests[start:end]]
+        start = end
+    return found
+
+
+def _aligned(number: int, pair: Pair, median: float) -> Iterator[Scored]:
+    """Over the geometric mean of the block: that is of both versions, so a healthy canary gains nothing by it."""
+    latencies = [request[2] for requests in pair for request in requests]
+    least, most = median / LEVEL_SPAN, median * LEVEL_SPAN
+    level = exp(fsum(log(min(max(ms, least), most)) for ms in latencies) / len(latencies)) if least else 1.0
+    older = len(pair[0])
+    return ((ms / level, number, n >= older) for n, ms in enumerate(latencies))
 
 
 def _add(block: Block, score: float, of_canary: bool) -> None:
@@ -77,16 +104,12 @@ def _add(block: Block, score: float, of_canary: bool) -> None:
         block.canary_sum += score
 
 
-def _in_order(blocks: dict[int, Block]) -> list[Block]:
-    return [blocks[number] for number in sorted(blocks)]
-
-
 def _savage(rows: Sequence[Scored], top: float) -> Iterator[tuple[float, Sequence[Scored]]]:
     """Scores from the ``top`` share of the sorted rows upward; equal latencies share the score of their middle."""
     total = len(rows)
     start = total - int(total * top)
     if 0 < start < total and rows[start - 1][0] == rows[start][0]:  # all that time out do so after the same time
-        start = bisect_left(rows, rows[start][0], key=lambda row: row[0])
+        start = bisect_left(rows, rows[start][0], key=_FIRST)
     first = total - start + 1
     while start < total:
         end = start + 1
@@ -94,7 +117,3 @@ def _savage(rows: Sequence[Scored], top: float) -> Iterator[tuple[float, Sequenc
             end += 1
         yield log(first / (total - (start + end - 1) / 2)), rows[start:end]
         start = end
-
-
-def _p99(ordered: Sequence[float]) -> float:
-    return ordered[ceil(0.99 * len(ordered)) - 1]

@@ -16,7 +16,7 @@ from sre_platform.rollouts.domain import Verdict
 from tests.benchmarks.senders import percentile
 from tests.rollouts.traffic import HEALTHY, Fault, Shape, requests, shape
 
-SEED = 20
+SEED = 300
 WITHIN_S = 60.0
 LEAST_RPS = 50.0  # of the canary, from which on a breach has to be found
 MOST_FALSE, LEAST_FOUND = 0.01, 0.99

@@ -1,6 +1,7 @@
 """An installation in miniature, and the way to tell an incident's story without Celery: the bell is rung by hand."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,11 +29,14 @@ summary: A playbook that loses patience at once, and has two actions.
 match: {alerts: [HighErrorRatio]}
 collect: [recent_changes, sli_window]
 diagnose: {rules: [bad_release]}
-remediate: [rollback_release, restart_service]
+remediate:
+  - {rollback_release: {}, first: [capture_evidence: {collect: [log_templates]}]}
+  - {restart_service: {}, first: [capture_evidence: {collect: [log_templates]}]}
 verify: {initial_delay_s: 0, count: 2, failure_limit: 1, inconclusive_limit: 1}
 ticket: {labels: [strict]}
 proof: [payments/bad-release]
 """
+LADDER = re.compile(r"remediate:\n(  .*\n)+")  # of it, for those who want another one
 
 
 def install(shop: Shop, mode: str = "auto", **service: Any) -> None:

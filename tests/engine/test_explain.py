@@ -48,7 +48,7 @@ def test_every_action_policy_and_guard_is_told_and_then_done_as_told(shop, capsy
         == {"guard": "all", "answer": "allow", "reason": f"all {len(GUARDS.names())} guards allow it."}
     )
     assert step_on(incident) is State.APPROVED
-    step = incident.steps.get()
+    step = incident.steps.repairs().get()
     assert (step.says, step.undo) == (first["says"], first["undo"])
     assert incident.timeline.get(name="allowed").data["guards"] == first["guards"]
 
@@ -64,7 +64,7 @@ def test_what_a_dry_run_shows_is_what_then_arrives_and_it_makes_none_of_it(shop,
     assert first["diff"][0] == {"of": "release", "before": "v2", "after": "v1"}
     assert (first["reach"], shop.supervisor.effects) == ({"total": 1, "ready": 1, "takes": 1}, [])
     drive(incident, State.REMEDIATED)
-    assert incident.steps.get().plan["effects"] == first["effects"]
+    assert incident.steps.repairs().get().plan["effects"] == first["effects"]
     assert shop.supervisor.effects == [(effect["verb"], effect["to"]) for effect in first["effects"][1:]]
     assert shop.release == first["effects"][0]["body"]
 
@@ -241,7 +241,7 @@ def test_what_an_owner_prepared_and_did_not_live_to_record_is_proposed_again(sho
     after = document(shop, capsys, incident.pk)
     assert (after["options"], after["would"]) == (before["options"], before["would"])
     assert step_on(incident) is State.APPROVED
-    assert list(incident.steps.values_list("state", "says")) == [
+    assert list(incident.steps.repairs().values_list("state", "says")) == [
         ("cancelled", before["options"][0]["says"]),
         ("prepared", before["options"][0]["says"]),
     ]

@@ -34,7 +34,10 @@ def test_an_action_that_no_playbook_proposes_is_not_proven(shop, capsys):
     install(shop)
     PlaybookVersion.objects.update(in_force=False)
     told = document(shop, capsys, *RESTART)
-    assert (told["options"][0]["playbooks"], told["verdict"]["guard"]) == ([], "proven")
+    [option] = told["options"]
+    asking = [guard["guard"] for guard in option["guards"] if guard["answer"] == "ask"]
+    assert (option["playbooks"], told["verdict"]["answer"]) == ([], "ask")
+    assert asking == ["evidence_first", "proven"]
 
 
 def test_playbooks_that_would_be_judged_alike_are_told_once(shop, capsys):

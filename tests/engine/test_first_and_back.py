@@ -12,22 +12,21 @@ from sre_platform.playbook import library
 from sre_platform.remediation import steps
 from sre_platform.remediation.domain import Effect, Prepared, Seen, Traits
 from sre_platform.remediation.models import Step
-from tests.engine.story import STRICT, alert, drive, events, fire, install, last, sound, step_on
+from tests.engine.story import LADDER, STRICT, alert, drive, events, fire, install, last, sound, step_on
 from tests.fakes.leases import Died, Mortal, take, with_fate
 from tests.fakes.shop import deploy
 
 pytestmark = pytest.mark.django_db
 STOP, START = ("stop", "payments"), ("start", "payments")
 DRAIN, FILL = ("drain", "payments"), ("fill", "payments")
-TWO = STRICT.replace(
-    "remediate: [rollback_release, restart_service]", "remediate: [{restart_service: {}, first: [{drain_users: {}}]}]"
-)
+LOOK = "{capture_evidence: {collect: [log_templates]}}"
+TWO = LADDER.sub("remediate: [{restart_service: {}, first: [{drain_users: {}}]}]\n", STRICT)
 
 
 class DrainUsers:
     """Takes the users off a service before it is touched."""
 
-    name, traits = "drain_users", Traits()
+    name, traits = "drain_users", Traits(captures=True)  # so that the guard does not want more
 
     class Params(BaseModel):
         """``drained``: whether they are to be away."""
@@ -129,7 +128,7 @@ def test_alerts_that_resolve_after_the_decision_end_it_with_nothing_done(shop):
     alert("resolved")
     assert step_on(incident) == State.RESOLVED
     assert (shop.supervisor.effects, shop.release) == ([], "v2")
-    assert incident.steps.get().state == "cancelled"
+    assert incident.steps.repairs().get().state == "cancelled"
 
 
 def unverified(shop):
@@ -145,7 +144,7 @@ def unverified(shop):
 
 def test_a_person_takes_back_what_could_not_be_verified_and_nothing_else_is_tried(shop):
     incident = unverified(shop)
-    assert incident.steps.get().can_be_taken_back
+    assert incident.steps.repairs().get().can_be_taken_back
     assert approvals.take_back(incident.pk, "ann")
     assert events(drive(incident))[-2:] == ["take_back", "taken_back"]
     assert (incident.state, shop.release, incident.steps.repairs().get().state) == (State.ESCALATED, "v2", "undone")
@@ -163,8 +162,9 @@ def test_nothing_is_taken_back_while_another_incident_of_the_service_is_open(sho
 
 def test_the_same_action_with_other_parameters_is_another_rung(shop):
     install(shop)
-    ladder = "remediate: [{rollback_release: {to: v1}}, {rollback_release: {}}]"
-    library.store(STRICT.replace("remediate: [rollback_release, restart_service]", ladder), "tests")
+    first = f"first: [{LOOK}]"
+    ladder = f"remediate: [{{rollback_release: {{to: v1}}, {first}}}, {{rollback_release: {{}}, {first}}}]\n"
+    library.store(LADDER.sub(ladder, STRICT), "tests")
     shop.bad = lambda: 1
     incident = drive(fire())
     tried = incident.steps.repairs().order_by("pk").values_list("params", flat=True)

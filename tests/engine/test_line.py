@@ -24,7 +24,7 @@ def test_a_bad_release_is_healed(shop):
     incident = drive(fire())
     assert (incident.state, events(incident)) == ("resolved", HEALED)
     assert (shop.release, shop.supervisor.effects) == ("v1", [STOP, START])
-    step = incident.steps.get()
+    step = incident.steps.repairs().get()
     assert (step.state, step.undo) == ("kept", {"to": "v2"})
     assert list(step.samples.values_list("number", "good")) == [(0, False), (1, True), (2, True), (3, True)]
     ticket = delivered(incident)
@@ -40,7 +40,7 @@ def test_a_process_that_ended_is_started(shop):
     RemediationPolicy.objects.create(name="no-rollback", action="rollback_release", mode="observe", precedence=1)
     incident = drive(fire(name="ServiceDown"))
     assert (incident.state, events(incident)) == ("resolved", HEALED)
-    assert incident.steps.get().cause == "process_down"
+    assert incident.steps.repairs().get().cause == "process_down"
     assert (shop.release, shop.supervisor.effects) == ("v2", [START])
 
 
@@ -52,7 +52,7 @@ def test_what_does_not_help_is_taken_back_and_the_next_is_tried_until_people_tak
     tried = ["allowed", "steps_done", "not_fixed", "rolled_back"]
     assert events(incident) == ["cause_found", *tried, *tried, "refused"]
     assert incident.state == "escalated"
-    repairs = list(incident.steps.filter(undoes=None).values_list("action", "state"))
+    repairs = list(incident.steps.repairs().values_list("action", "state"))
     assert repairs == [("rollback_release", "undone"), ("restart_service", "undone")]
     assert (shop.release, shop.process.state) == ("v2", "RUNNING")
     assert last(incident).reason == "No playbook has another action that makes sense here."
@@ -70,7 +70,7 @@ def test_the_attempt_budget_of_the_policy_ends_it(shop):
     incident = drive(fire())
     assert events(incident)[-2:] == ["rolled_back", "refused"]
     assert "1 actions were tried for this incident; policy all allows 1." in last(incident).reason
-    assert incident.steps.filter(undoes=None).count() == 1
+    assert incident.steps.repairs().count() == 1
 
 
 def test_what_was_well_before_and_is_bad_after_is_worse(shop):
@@ -95,7 +95,7 @@ def test_alerts_that_clear_end_it_with_nothing_done(shop, state):
     drive(incident)
     assert (incident.state, last(incident).name) == ("resolved", "alerts_cleared")
     assert (shop.release, shop.supervisor.effects) == ("v2", [])
-    assert list(incident.steps.values_list("state", flat=True)) in ([], ["cancelled"])
+    assert set(incident.steps.values_list("state", flat=True)) in (set(), {"cancelled"})
     ticket = delivered(incident)
     assert ticket is None if state is not State.AWAITING_APPROVAL else ticket.actual == "closed"
     assert sound(incident)
@@ -132,7 +132,7 @@ def test_the_kill_switch_stops_even_what_was_decided(shop):
     drive(incident)
     assert (incident.state, last(incident).name) == ("escalated", "refused")
     assert "migration (by ann)" in last(incident).reason
-    assert (shop.supervisor.effects, incident.steps.get().state) == ([], "cancelled")
+    assert (shop.supervisor.effects, incident.steps.repairs().get().state) == ([], "cancelled")
     assert delivered(incident).actual == "open"
     assert sound(incident)
 
@@ -165,7 +165,7 @@ def test_a_rejected_action_is_not(shop):
     assert approvals.decide(incident.pk, "ann", approved=False)
     incident.refresh_from_db()
     assert (incident.state, last(incident).reason) == ("escalated", "ann rejected it.")
-    assert (shop.supervisor.effects, incident.steps.get().state) == ([], "cancelled")
+    assert (shop.supervisor.effects, incident.steps.repairs().get().state) == ([], "cancelled")
     assert sound(incident)
 
 
@@ -199,7 +199,7 @@ def test_what_cannot_be_measured_is_not_fixed_and_the_ticket_holds_the_undo(shop
     shop.bad = lambda: None
     drive(incident)
     assert (incident.state, last(incident).name) == ("escalated", "unverified")
-    assert (shop.release, incident.steps.get().state) == ("v1", "kept")  # not taken back on a mere suspicion
+    assert (shop.release, incident.steps.repairs().get().state) == ("v1", "kept")  # not taken back on a mere suspicion
     assert "Undo: `rollback_release {'to': 'v2'}`" in delivered(incident).body
     assert sound(incident)
 
@@ -274,7 +274,7 @@ def test_a_stage_that_keeps_failing_is_given_to_people(shop, settings):
     assert last(incident).reason == "The stage failed 3 times, so it is not tried again."
     failed = incident.timeline.filter(name="stage_failed")
     assert (failed.count(), "503" in failed[0].reason) == (3, True)
-    assert incident.steps.get().state == "cancelled"
+    assert incident.steps.repairs().get().state == "cancelled"
     assert delivered(incident).actual == "open"
     assert sound(incident)
 

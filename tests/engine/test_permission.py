@@ -70,11 +70,11 @@ def test_an_approved_step_is_judged_again_right_before_it_is_begun(shop, monkeyp
         return take_sample(*args)
 
     monkeypatch.setattr(line.sampling, "take", stopped_meanwhile)
-    assert step_on(incident) is State.ESCALATED
-    assert last(incident).name == "refused"
+    drive(incident)
+    assert (incident.state, last(incident).name) == ("escalated", "refused")
     assert "deploy night (by bob)" in last(incident).reason
     assert [g["guard"] for g in last(incident).data["guards"] if g["answer"] == "deny"] == ["kill_switch"]
-    assert (shop.supervisor.effects, incident.steps.get().state, sound(incident)) == ([], "cancelled", True)
+    assert (shop.supervisor.effects, incident.steps.repairs().get().state, sound(incident)) == ([], "cancelled", True)
 
 
 def test_a_policy_that_was_changed_after_the_approval_counts(shop):

@@ -17,6 +17,8 @@ from sre_platform.engine import retention, tasks
 from sre_platform.engine.retention import Pruned
 from sre_platform.incidents.models import Incident, IncidentAlert, TimelineEntry
 from sre_platform.intake.models import Alert, Delivery, LedgerEntry
+from sre_platform.rollouts import record, walk
+from sre_platform.rollouts.models import Rollout, RolloutSample
 from tests.web import factories
 
 pytestmark = pytest.mark.django_db
@@ -204,6 +206,7 @@ def test_the_command_counts_and_deletes_nothing_when_it_is_dry(capsys):
         "alerts": 1,
         "texts": 0,
         "blobs": 0,
+        "samples": 0,
         "finished": True,
         "dry_run": True,
         "keep_days": 30,
@@ -218,3 +221,16 @@ def test_beat_rings_for_it(settings):
     sent(OLD)
     tasks.prune()
     assert not left(Delivery)
+
+
+def test_the_samples_of_a_roll_out_go_once_it_is_old_and_its_decisions_stay():
+    walks = [
+        record.start(name, ("v1", "v2"), "envoy", walk.plan(), 60.0, "ann", "") for name in ("old", "fresh", "open")
+    ]
+    for row, days in zip(walks, (31, 29, None), strict=True):
+        ended = None if days is None else now() - timedelta(days=days)
+        Rollout.objects.filter(pk=row.pk).update(ended_at=ended)
+        RolloutSample.objects.create(rollout=row, number=0, at=now(), step=0, weight=5, data={})
+    assert retention.prunable() == retention.prune() == Pruned(samples=1)
+    assert set(RolloutSample.objects.values_list("rollout__service", flat=True)) == {"fresh", "open"}
+    assert walks[0].events.count() == 1

@@ -6,7 +6,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from sre_platform.engine import rollout_telling, rollouts, tasks
+from sre_platform.catalog.models import Service
+from sre_platform.engine import rollout_telling, rollouts, stuck, tasks
 from sre_platform.rollouts import record, walk
 from sre_platform.rollouts.models import Rollout
 from sre_platform.rollouts.walk import Move, State, Wish
@@ -71,8 +72,6 @@ def test_a_plugin_that_breaks_is_noted_and_tried_again(it, monkeypatch):
 
 
 def test_one_whose_service_left_the_catalog_says_so_once_and_waits(it):
-    from sre_platform.catalog.models import Service
-
     rollout = it.begin()
     Service.objects.all().delete()
     for _ in range(3):
@@ -181,3 +180,12 @@ def test_what_has_ended_takes_no_wish(it):
         call_command("rollout", "promote", str(rollout.pk))
     rollout.refresh_from_db()
     assert rollout.wish == ""
+
+
+def test_the_auditor_is_told_of_one_that_nobody_walks(it):
+    rollout = it.begin()
+    assert stuck.rollouts().ok
+    Rollout.objects.update(due_at=timezone.now() - stuck.WALKED_WITHIN * 2)
+    assert [one.what for one in stuck.rollouts().stuck] == [f"roll-out {rollout.pk}"]
+    record.claim(rollout.pk, "worker")
+    assert stuck.rollouts().ok

@@ -23,6 +23,9 @@ remediate: [restart_service]
 PROVEN = UNPROVEN.replace("name: unproven", "name: proven") + "proof: [payments/killed]\n"
 
 
+LOOKED = {"first": [{"action": "capture_evidence"}]}
+
+
 @pytest.fixture
 def work():
     RemediationPolicy.objects.create(name="all", mode="auto", cooldown_s=300, max_actions=1)
@@ -34,7 +37,7 @@ def work():
 
 def a_step(about, **fields):
     known = {"cause": "c", "action": "restart_service", "target": "payments", "says": "s", "aim": {}, "undo": {}}
-    known |= {"playbook": "proven", "plan": {"reach": {"total": 1, "ready": 1, "takes": 1}}}
+    known |= {"playbook": "proven", "plan": {"reach": {"total": 1, "ready": 1, "takes": 1}} | LOOKED}
     return Step(incident=about, **known | fields)
 
 
@@ -43,6 +46,15 @@ def test_what_cannot_be_undone_is_asked_about(work):
     assert (said.answer, said.guard) == (Answer.ASK, "has_undo")
     assert "what it held is gone" in said.reason
     assert len(judgements) == len(GUARDS.names())
+
+
+def test_what_destroys_evidence_is_asked_about_unless_it_is_captured_first(work):
+    bare = a_step(
+        work.incident, plan={"reach": {"total": 1, "ready": 1, "takes": 1}, "first": [{"action": "set_flag"}]}
+    )
+    said = work.judge(bare)[1]
+    assert (said.answer, said.guard) == (Answer.ASK, "evidence_first")
+    assert work.judge(a_step(work.incident))[1].answer is Answer.ALLOW
 
 
 @pytest.mark.parametrize(("playbook", "named"), [("unproven", "unproven"), ("gone", "not known")])

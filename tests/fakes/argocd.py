@@ -4,7 +4,7 @@ Source: server/application/application.proto and its Rollback; gRPC's FailedPrec
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,8 @@ PATH = "/api/v1/applications/payments"
 class FakeArgoCd:
     """The fake's inside. ``writes`` are the operations that were begun, as (method, path, body as it came).
 
-    ``fail`` is what goes wrong with the next POST, once: ``die_before`` or ``die_after``. ``settle`` ends an operation.
+    ``fail`` is what goes wrong with the next POST, once: ``die_before`` or ``die_after``. ``settle`` ends an operation,
+    which ``at_once`` does by itself.
     """
 
     def __init__(self) -> None:
@@ -29,8 +30,7 @@ class FakeArgoCd:
         self.history = [{"id": 3, "revision": "c1"}, {"id": 4, "revision": "c2"}, {"id": 5, "revision": "c2"}]
         self.calls: list[tuple[str, str]] = []
         self.writes: list[tuple[str, str, bytes]] = []
-        self.fail = ""
-        self.meanwhile: Callable[[], None] | None = None
+        self.fail, self.at_once = "", False
         self.url = ""
 
     def application(self) -> dict[str, Any]:
@@ -72,6 +72,8 @@ class FakeArgoCd:
             return _error(400, "application payments does not have deployment with id")
         self.writes.append((call.method, call.path, call.body))
         self.begin(str(found[0]["revision"]))
+        if self.at_once:
+            self.settle()
         return _error(503, "died after") if failure else Answer(200, json.dumps(self.application()).encode())
 
     def target(self, **changes: Any) -> Target:

@@ -50,6 +50,7 @@ def test_all_guards_are_registered():
         "cooldown",
         "dependency_in_trouble",
         "error_budget",
+        "evidence_first",
         "flapping",
         "freeze",
         "has_undo",
@@ -93,6 +94,15 @@ def test_has_undo():
     answer, reason = said("has_undo", facts(), Request(7, "db", "drop_cache", "x", irreversible="the cache is gone"))
     assert answer is Answer.ASK
     assert "the cache is gone" in reason
+
+
+def test_evidence_first():
+    destroys = replace(RESTART, destroys="the heap")
+    assert said("evidence_first", facts()) == (Answer.ALLOW, "restart_service destroys no evidence.")
+    reason = "restart_service destroys the heap, and none of it is captured first."
+    assert said("evidence_first", facts(), destroys) == (Answer.ASK, reason)
+    reason = "Evidence is captured before restart_service destroys the heap."
+    assert said("evidence_first", facts(), replace(destroys, captured=True)) == (Answer.ALLOW, reason)
 
 
 @pytest.mark.parametrize(

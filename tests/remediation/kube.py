@@ -1,7 +1,8 @@
 """Every action on Kubernetes in a situation where it makes sense, and how a step of it is written and carried out."""
 
-from collections.abc import Callable
-from contextlib import suppress
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from sre_platform.clients.supervisor import Supervisor
 from sre_platform.kernel.errors import Rejected
 from sre_platform.remediation import steps
 from sre_platform.remediation.domain import World
-from tests.fakes.kubernetes import Shop
+from tests.fakes.kubernetes import Shop, serving_kubernetes
 from tests.fakes.leases import incident, take
+from tests.scenes import Scene
 
 WORLD = World(Supervisor(""), {})
 
@@ -148,3 +150,30 @@ CASES = {
     "promote fully": Case("argo_rollout", {"do": "promote_full"}, "Rollout", _canary),
     "roll back a Rollout": Case("argo_rollout", {"do": "rollback"}, "Rollout"),
 }
+
+
+def scene_of(which: str) -> Callable[[Path, Any], AbstractContextManager[Scene]]:
+    """The scene of a case, for tests/contracts/test_dry_run.py."""
+
+    @contextmanager
+    def scene(folder: Path, _monkeypatch: Any) -> Iterator[Scene]:
+        case = CASES[which]
+        with serving_kubernetes() as fake:
+            shop = case.shop(fake, folder)
+            written = lambda: [(method, path, json.loads(body)) for method, path, body in fake.writes]  # noqa: E731
+            yield Scene(shop.target(), WORLD, case.params, written, lambda: seen(shop))
+
+    return scene
+
+
+def seen(shop: Shop) -> Any:
+    """What users and the cluster's owner can tell of the state: nothing is as good as empty."""
+    nodes = [node["spec"] for node in shop.fake.under("/api/v1/nodes").values()]
+    return _filled([shop.found["spec"], bool(shop.found["status"].get("abort")), sorted(shop.pods), nodes])
+
+
+def _filled(value: Any) -> Any:
+    if isinstance(value, dict):
+        kept = {key: _filled(item) for key, item in value.items()}
+        return {key: item for key, item in kept.items() if item not in ({}, [], None)}
+    return [_filled(item) for item in value] if isinstance(value, list) else value

@@ -11,6 +11,7 @@ from sre_platform.catalog.models import Service, topology
 from sre_platform.catalog.routes import CanaryProcess
 from sre_platform.clients import releases
 from sre_platform.clients.supervisor import Supervisor
+from sre_platform.engine import rollouts as engine
 from sre_platform.kernel.clock import now
 from sre_platform.rollouts import record
 from sre_platform.rollouts.hands import Hands
@@ -68,9 +69,7 @@ class Scene:
 
     def begin(self, steps: tuple[int, ...] = (5, 50, 100), step_s: float = 10.0, label: str = "") -> Rollout:
         """A roll-out of v2, written and due."""
-        from sre_platform.engine import rollouts
-
-        return rollouts.start("payments", "v2", "ann", steps, label, step_s)
+        return engine.start("payments", "v2", "ann", steps, label, step_s)
 
     def walk(self, rollout: Rollout, owner: str = "worker") -> Walk:
         """The walk in the hands of a new owner, whoever had it."""

@@ -8,7 +8,7 @@ from sre_platform.clients.kubernetes import Write
 from sre_platform.kernel.errors import Rejected
 from sre_platform.remediation import revisions
 from sre_platform.remediation.domain import Delta, Prepared, Seen, Traits, World
-from sre_platform.remediation.kubernetes import POD_EVIDENCE, Workload, effect, expects, needed, put
+from sre_platform.remediation.kubernetes import POD_EVIDENCE, Kubernetes, Workload, effect, expects, needed, put
 
 Do = Literal["abort", "retry", "promote", "promote_full", "rollback"]
 
@@ -22,6 +22,7 @@ class ArgoRollout:
 
     name = "argo_rollout"
     traits = Traits(destroys=POD_EVIDENCE)
+    handles = (Kubernetes,)
 
     class Params(BaseModel):
         """``to_revision``, of a rollback: 0 for the newest before the running one. ``only_from`` is for the undo."""

@@ -15,6 +15,7 @@ class ArgocdRollback:
 
     name = "argocd_rollback"
     traits = Traits(destroys=POD_EVIDENCE)
+    handles = (ArgoCd,)
 
     class Params(BaseModel):
         """``id`` of the history; 0 for the newest entry before the running one with another revision.

@@ -9,7 +9,18 @@ from sre_platform.clients.kubernetes import Write
 from sre_platform.kernel.errors import Rejected
 from sre_platform.remediation.disruption import ready
 from sre_platform.remediation.domain import Delta, Prepared, Seen, Traits, World
-from sre_platform.remediation.kubernetes import BUILT_IN, NAME, Workload, effect, expects, needed, part, pods, put
+from sre_platform.remediation.kubernetes import (
+    BUILT_IN,
+    NAME,
+    Kubernetes,
+    Workload,
+    effect,
+    expects,
+    needed,
+    part,
+    pods,
+    put,
+)
 
 _KINDS = (*BUILT_IN, "Rollout")
 _NODES = "/api/v1/nodes"
@@ -20,6 +31,7 @@ class K8sCordon:
 
     name = "k8s_cordon"
     traits = Traits()
+    handles = (Kubernetes,)
 
     class Params(BaseModel):
         """``node``: empty for the one on which all pods of the service that are not ready are, and no ready one is.

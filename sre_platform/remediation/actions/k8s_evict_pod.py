@@ -32,6 +32,7 @@ class K8sEvictPod:
 
     name = "k8s_evict_pod"
     traits = Traits(restarts=True, destroys=POD_EVIDENCE)
+    handles = (Kubernetes,)
 
     class Params(BaseModel):
         """``pod``: empty for the worst one: not ready, then most restarts. ``even_ready`` lets it be a ready one."""

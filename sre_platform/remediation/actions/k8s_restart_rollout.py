@@ -7,7 +7,16 @@ from sre_platform.catalog.domain import Target
 from sre_platform.clients.kubernetes import Write
 from sre_platform.kernel.errors import Rejected
 from sre_platform.remediation.domain import Delta, Prepared, Seen, Traits, World
-from sre_platform.remediation.kubernetes import BUILT_IN, POD_EVIDENCE, Workload, effect, expects, pointer, put
+from sre_platform.remediation.kubernetes import (
+    BUILT_IN,
+    POD_EVIDENCE,
+    Kubernetes,
+    Workload,
+    effect,
+    expects,
+    pointer,
+    put,
+)
 from sre_platform.remediation.revisions import RESTARTED_AT
 
 _AT = "/spec/template/metadata/annotations"
@@ -23,6 +32,7 @@ class K8sRestartRollout:
 
     name = "k8s_restart_rollout"
     traits = Traits(restarts=True, destroys=POD_EVIDENCE)
+    handles = (Kubernetes,)
 
     class Params(BaseModel):
         """For the undo only: ``back_from`` is the stamp that the restart wrote, ``back_to`` the one before, if any."""

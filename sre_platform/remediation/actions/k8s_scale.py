@@ -9,7 +9,7 @@ from sre_platform.clients.kubernetes import Write
 from sre_platform.guardrails.domain import Reach
 from sre_platform.kernel.errors import Rejected
 from sre_platform.remediation.domain import Delta, Prepared, Seen, Traits, World
-from sre_platform.remediation.kubernetes import Workload, effect, expects, part, put
+from sre_platform.remediation.kubernetes import Kubernetes, Workload, effect, expects, part, put
 
 _KINDS = ("Deployment", "StatefulSet", "Rollout")
 
@@ -19,6 +19,7 @@ class K8sScale:
 
     name = "k8s_scale"
     traits = Traits()
+    handles = (Kubernetes,)
 
     class Params(BaseModel):
         """``replicas``, or ``factor`` times what is there (rounded up, cut at ``max``): one of them.

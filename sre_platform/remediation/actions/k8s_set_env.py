@@ -8,7 +8,16 @@ from sre_platform.clients.kubernetes import Write
 from sre_platform.kernel.errors import Rejected
 from sre_platform.kernel.redaction import redact_text
 from sre_platform.remediation.domain import Delta, Prepared, Seen, Traits, World
-from sre_platform.remediation.kubernetes import BUILT_IN, POD_EVIDENCE, Workload, effect, expects, put, secret
+from sre_platform.remediation.kubernetes import (
+    BUILT_IN,
+    POD_EVIDENCE,
+    Kubernetes,
+    Workload,
+    effect,
+    expects,
+    put,
+    secret,
+)
 
 MAX_VALUE = 4096
 
@@ -18,6 +27,7 @@ class K8sSetEnv:
 
     name = "k8s_set_env"
     traits = Traits(destroys=POD_EVIDENCE)
+    handles = (Kubernetes,)
 
     class Params(BaseModel):
         """``variable`` gets ``value``, or goes with ``remove``. ``only_from``, for the undo: what it has to be now."""

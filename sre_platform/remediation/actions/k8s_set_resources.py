@@ -8,7 +8,17 @@ from sre_platform.catalog.domain import Target
 from sre_platform.clients.kubernetes import Write
 from sre_platform.kernel.errors import Rejected
 from sre_platform.remediation.domain import Delta, Prepared, Seen, Traits, World
-from sre_platform.remediation.kubernetes import BUILT_IN, POD_EVIDENCE, Workload, effect, expects, part, put, resolved
+from sre_platform.remediation.kubernetes import (
+    BUILT_IN,
+    POD_EVIDENCE,
+    Kubernetes,
+    Workload,
+    effect,
+    expects,
+    part,
+    put,
+    resolved,
+)
 from sre_platform.remediation.quantities import no_room, quantity, written
 
 Amounts = dict[Literal["cpu", "memory"], str]
@@ -22,6 +32,7 @@ class K8sSetResources:
 
     name = "k8s_set_resources"
     traits = Traits(destroys=POD_EVIDENCE)
+    handles = (Kubernetes,)
 
     class Params(BaseModel):
         """``requests`` and ``limits`` as in Kubernetes, or ``factor`` times the set ones of ``resource``.

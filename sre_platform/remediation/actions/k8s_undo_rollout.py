@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sre_platform.catalog.domain import Target
 from sre_platform.remediation import revisions
 from sre_platform.remediation.domain import Prepared, Seen, Traits, World
-from sre_platform.remediation.kubernetes import POD_EVIDENCE, Workload
+from sre_platform.remediation.kubernetes import POD_EVIDENCE, Kubernetes, Workload
 
 
 class K8sUndoRollout:
@@ -14,6 +14,7 @@ class K8sUndoRollout:
 
     name = "k8s_undo_rollout"
     traits = Traits(destroys=POD_EVIDENCE)
+    handles = (Kubernetes,)
 
     class Params(BaseModel):
         """``to_revision``: 0 for the newest before the running one that is more than a restart of it.

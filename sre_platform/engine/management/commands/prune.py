@@ -16,7 +16,8 @@ class Command(BaseCommand):
   manage.py prune --dry-run   only count what would go
 
 Digested and rejected webhooks go with their ledger, alerts that are over and belong to no incident, and the raw
-documents of the evidence of incidents that have ended. What is pending stays, and so do incidents."""
+documents of the evidence of incidents that have ended, and the samples of roll-outs. What is pending stays, and so
+do incidents."""
 
     def create_parser(self, *args: Any, **kwargs: Any) -> CommandParser:
         return super().create_parser(*args, formatter_class=RawDescriptionHelpFormatter, **kwargs)
@@ -31,7 +32,8 @@ documents of the evidence of incidents that have ended. What is pending stays, a
             self.stdout.write(json.dumps(asdict(found) | {"dry_run": dry_run, "keep_days": settings.SRE_KEEP_DAYS}))
             return
         counts = f"{found.deliveries} webhooks, {found.ledger} entries of the ledger, {found.alerts} alerts"
-        raw = f"the raw documents of {found.texts} looks and {found.blobs} that nothing refers to"
+        raw = f"{found.samples} samples of roll-outs, the raw documents of {found.texts} looks"
+        raw += f" and {found.blobs} that nothing refers to"
         self.stdout.write(f"{'Would delete' if dry_run else 'Deleted'} {counts}, {raw}.")
         if settings.SRE_KEEP_DAYS <= 0:
             self.stdout.write("SRE_KEEP_DAYS is 0: everything is kept.")

@@ -1,0 +1,3 @@
+from tests.remediation.kube import scene_of
+
+scene = scene_of("scale")
