@@ -42,6 +42,8 @@ def test_a_fault_is_healed_by_the_right_action_for_the_right_reason(stack: Stack
     assert report["verification"]
     assert all(check["met"] for check in report["verification"])
     assert report["ticket"]["actual"] in ("open", "closed")
+    [incident] = report["incidents"]
+    assert stack.rows("select on_purpose from incidents_incident where id = ?", incident) == [(1,)]
 
 
 @pytest.mark.parametrize("name", drills("escalated"))
