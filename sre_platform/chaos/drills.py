@@ -63,6 +63,7 @@ def run(name: str, show: Show) -> Report:
     drill.finished_at, drill.outcome, drill.expected = now(), report.outcome, report.expected
     drill.report, drill.journal = report.as_json(), journal
     drill.save(force_update=True)
+    record.on_purpose(report.incidents)
     return report
 
 

@@ -252,11 +252,15 @@ def flapping(incident_id: int) -> str:
 
 
 def _starts_since(fingerprints: Iterable[str], since: datetime) -> dict[str, int]:
-    """How often each alert has begun since a moment, if it has. What a repair has ended did not come and go."""
+    """How often each alert has begun since a moment, if it has.
+
+    What a repair has ended did not come and go, nor did what a drill that is over broke on purpose.
+    """
     found: dict[str, int] = {}
     for chunk in chunks(sorted(set(fingerprints))):
         rows = Alert.objects.filter(fingerprint__in=chunk, starts_at__gte=since)
-        by_itself = rows.exclude(membership__incident__ended_by=Event.FIXED).values("fingerprint")
+        ended = Q(membership__incident__ended_by=Event.FIXED) | Q(membership__incident__on_purpose=True)
+        by_itself = rows.exclude(ended).values("fingerprint")
         found |= dict(by_itself.annotate(times=Count("pk")).values_list("fingerprint", "times"))
     return found
 

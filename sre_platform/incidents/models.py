@@ -32,6 +32,7 @@ class Incident(models.Model):
     opened_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
     ended_by = models.CharField(max_length=20, blank=True, help_text="The event that ended it.")
+    on_purpose = models.BooleanField(default=False, help_text="A drill broke it: its alerts do not come and go.")
     watch_until = models.DateTimeField(null=True, help_text="Until when a relapse after the repair reopens it.")
     watch_due_at = models.DateTimeField(null=True, help_text="When it is looked at again; empty: it is not watched.")
     relapsed_at = models.DateTimeField(null=True, help_text="When it was last reopened.")

@@ -6,7 +6,7 @@ The state and its timeline entry change in one transaction. Somebody who lost th
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -87,6 +87,11 @@ def end_watch(incident_id: int | None = None) -> None:
     rows = Incident.objects.filter(watch_until__isnull=False)
     rows = rows if incident_id is None else rows.filter(pk=incident_id)
     rows.update(watch_until=None, watch_due_at=None)
+
+
+def on_purpose(incident_ids: Iterable[int]) -> None:
+    """These were a drill's doing: how often their alerts began says nothing about alerts that come later."""
+    Incident.objects.filter(pk__in=list(incident_ids)).update(on_purpose=True)
 
 
 def watched(limit: int) -> list[int]:

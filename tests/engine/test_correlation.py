@@ -249,6 +249,22 @@ def test_what_repairs_have_ended_does_not_flap(shop):
     assert flapping(Incident.objects.get(ended_at=None).pk) == ""
 
 
+def test_what_drills_broke_before_does_not_flap(shop):
+    install(shop)
+    for left in range(6, 1, -1):
+        come(alert("HighErrorRatio", "payments", starts_at=(start := began(left * MINUTE))))
+        drilled = Incident.objects.filter(key="payments", ended_at=None)
+        drilled.update(state=State.DIAGNOSED)
+        record.record(take(drilled.get().pk), Event.REFUSED, "Nothing else makes sense.")
+        come(alert("HighErrorRatio", "payments", starts_at=start, ends_at=began((left - 0.5) * MINUTE)))
+    before = list(Incident.objects.values_list("pk", flat=True))
+    come(alert("HighErrorRatio", "payments", starts_at=began(MINUTE)))
+    live = Incident.objects.get(ended_at=None)
+    assert flapping(live.pk) == "HighErrorRatio"
+    record.on_purpose(before[1:])
+    assert flapping(live.pk) == ""
+
+
 def test_a_person_is_asked_about_an_alert_that_flaps_and_has_time_to_answer(shop):
     install(shop)
     incident, start = flap()

@@ -49,6 +49,8 @@ def test_a_fault_is_healed_by_the_right_action_for_the_right_reason(stack: Stack
     # A dependency that nobody asks any more, because its breaker is open, has nothing that could be measured.
     assert all(check["neighbour"] and check["met"] is None for check in unmet) if name == BREAKER else not unmet
     assert report["ticket"]["actual"] in ("open", "closed")
+    [incident] = report["incidents"]
+    assert stack.rows("select on_purpose from incidents_incident where id = ?", incident) == [(1,)]
 
 
 @pytest.mark.parametrize("name", drills("escalated"))

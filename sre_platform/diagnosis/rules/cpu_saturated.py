@@ -2,17 +2,23 @@ from collections.abc import Iterator, Mapping
 from math import sqrt
 
 from sre_platform.diagnosis.domain import Evidence, Finding, Site
+from sre_platform.diagnosis.parsers import exposition
 from sre_platform.diagnosis.rca.cpu_budget import cpu_budget
 from sre_platform.diagnosis.rca.cpu_shares import TYPES, Usage
 from sre_platform.diagnosis.rca.documents import Documents
 from sre_platform.diagnosis.rca.stacks import Profiles
+from sre_platform.diagnosis.rca.tuning import LONG_DELAY_S
 from sre_platform.diagnosis.rca.weighing import weighed
 
+WAITS = "go_sched_latencies_seconds"
 HALF = 0.5  # of the CPU samples: one function that takes more than all others together
 Z_ONE_PERCENT = 2.326  # one-sided 99% of the normal distribution: by chance once in a hundred profiles
 # CPU seconds a second. Ours: a quarter of a CPU may be short on a busy machine or within a small quota; what takes
 # less is not why others wait for it.
 LEAST_RATE = 0.25
+# Of the goroutines that Go times, which is every eighth (runtime: gTrackingPeriod). Ours: of 20 the median is known
+# well enough to tell 5 ms from the tens of ms that a goroutine waits behind others with their 10 ms slices.
+ENOUGH_WAITS = 20
 
 
 class CpuSaturated:
@@ -28,8 +34,8 @@ class CpuSaturated:
     def judge(self, service: str, evidence: Mapping[str, Evidence]) -> Finding | None:
         profile = Profiles(evidence.get("go_profiles")).get("cpu", *TYPES)
         usage = Usage(profile) if profile else None
-        budget = cpu_budget(Documents(evidence))
-        waits = [*budget.delays(), *budget.throttled()]
+        documents = Documents(evidence)
+        waits = [*_waits(documents), *cpu_budget(documents).throttled()]
         if usage is None or not waits or (function := _dominant(usage)) is None:
             return None
         site, _ = usage.hottest(function)
@@ -59,6 +65,19 @@ def _at_least(count: int, of: int) -> float:
     share, z2 = count / of, Z_ONE_PERCENT**2
     spread = Z_ONE_PERCENT * sqrt(share * (1 - share) / of + z2 / (4 * of**2))
     return (share + z2 / (2 * of) - spread) / (1 + z2 / of)
+
+
+def _waits(documents: Documents) -> Iterator[str]:
+    """A sentence when it is usual to wait for a P: the few that do on a busy machine are no saturation."""
+    pages = documents.looks("go_runtime", "metrics", "earlier", exposition.parse_go)
+    now = pages.now.histogram(WAITS) if pages else None
+    if pages is None or now is None:
+        return
+    window = now.since(pages.earlier.histogram(WAITS) if pages.earlier else None)
+    usual = window.quantile(0.5) if window.count >= ENOUGH_WAITS else None
+    if usual is not None and usual > LONG_DELAY_S:
+        long = f"{LONG_DELAY_S * 1000:.0f} ms is long"
+        yield f"Half of the goroutines that could run waited longer than {usual * 1000:.1f} ms for a P, {long}."
 
 
 def _takes(usage: Usage, function: str, site: Site) -> str:
