@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # the tests that PostgreSQL might answer otherwise than SQLite
-ROWS := tests/engine tests/incidents tests/intake tests/remediation tests/tickets tests/catalog tests/guardrails tests/playbook
+ROWS := tests/engine tests/incidents tests/intake tests/remediation tests/tickets tests/catalog tests/guardrails tests/playbook tests/rollouts
 .DEFAULT_GOAL := help
 .PHONY: help demo stop drill test test-postgres torture check bench clean
 

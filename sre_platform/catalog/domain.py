@@ -99,7 +99,8 @@ class Target:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join([kind.handle, *map(str, first["loc"])])
-            raise Malformed(f"The catalog's handle {where} of {self.service}: {first['msg']}.") from error
+            said = first["msg"].rstrip(".")
+            raise Malformed(f"The catalog's handle {where} of {self.service}: {said}.") from error
 
     def at(self, replica: Replica) -> "Target":
         """This service as it is seen at one of its replicas, and nowhere else."""

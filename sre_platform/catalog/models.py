@@ -65,7 +65,7 @@ class Service(models.Model):
         default=dict,
         blank=True,
         validators=[shapes.check_handles],
-        help_text='By what other systems hold it: {"kubernetes": {"namespace": "shop", "deployment": "orders"}}.',
+        help_text='By what other systems hold it: {"kubernetes": {"namespace": "shop", "name": "orders"}}.',
     )
     labels = models.JSONField(
         default=dict,

@@ -7,15 +7,19 @@ from pathlib import Path
 from sre_platform.clients.supervisor import Supervisor
 from sre_platform.kernel.errors import SreError
 
+ADMINISTERED = ("storefront", "orders", "payments")
+
 
 @dataclass(frozen=True)
 class Lab:
-    """Where the lab's parts are. ``faults`` maps a service to the address of its faults API."""
+    """Where the lab's parts are. ``faults`` and ``admin`` map a service to the addresses of these APIs."""
 
     folder: Path
     supervisor: Supervisor
     faults: dict[str, str]
     faults_token: str
+    admin: dict[str, str]
+    admin_token: str
     users_url: str
     platform_url: str
     intake_token: str
@@ -38,6 +42,8 @@ def from_environment() -> Lab:
             supervisor=Supervisor(os.environ["SRE_SUPERVISOR_URL"]),
             faults={service: url for service, _, url in pairs},
             faults_token=os.environ["SRE_LAB_FAULTS_TOKEN"],
+            admin={service: os.environ[f"SRE_LAB_{service.upper()}_ADMIN_URL"] for service in ADMINISTERED},
+            admin_token=os.environ["SRE_LAB_ADMIN_TOKEN"],
             users_url=os.environ["SRE_LAB_USERS_URL"],
             platform_url=os.environ["SRE_BASE_URL"],
             intake_token=os.environ["SRE_INTAKE_TOKEN"],

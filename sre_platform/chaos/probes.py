@@ -17,6 +17,7 @@ from sre_platform.rollouts.walk import Wish
 from sre_platform.tickets.models import Ticket
 
 POLL_S = 0.25
+USERS_REMEMBER_S = 60.0  # loadgen/journal.go keeps as much
 STARTED: datetime = now()  # the runner imports this module before it touches anything
 
 
@@ -27,12 +28,18 @@ def users_are_well(
     return _wait(lambda: _well(success_rate, p99_ms, window_s), patience_s)
 
 
-def users_were_well(success_rate: float = 0.99, window_s: float = 30) -> bool:
-    """Whether so large a share of the users' requests of the last ``window_s`` seconds was answered well.
+def users_were_well(success_rate: float = 0.99, least_s: float = 30) -> bool:
+    """Whether so large a share of the users' requests since the experiment began was answered well.
 
-    A drill in which this is false has failed, whatever became of it afterwards.
+    Waits until it began ``least_s`` seconds ago, so that the first second alone is not the whole; at most the last
+    minute is looked at. A drill in which this is false has failed, whatever became of it afterwards.
     """
-    return _well(success_rate, float("inf"), window_s)
+    _wait(lambda: _since_start_s() >= least_s, least_s)
+    return _well(success_rate, float("inf"), min(_since_start_s(), USERS_REMEMBER_S))
+
+
+def _since_start_s() -> float:
+    return (now() - STARTED).total_seconds()
 
 
 def _well(success_rate: float, p99_ms: float, window_s: float) -> bool:

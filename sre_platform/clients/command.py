@@ -7,6 +7,7 @@ after Unavailable, and after output that was cut, nobody knows how far such a pr
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from sre_platform.kernel.errors import Unavailable
 
 _CHUNK = 64 * 1024
 STDERR_BYTES = 64 * 1024
+WARDEN_LATER_S = 1.0  # than the deadline, which is kept here as long as this process lives
 
 
 @dataclass(frozen=True)
@@ -35,15 +37,32 @@ class Output:
         return lines[0][:300] if lines else f"it ended with status {self.code}"
 
 
-def run(argv: Sequence[str], *, deadline_s: float, max_bytes: int, env: Mapping[str, str] | None = None) -> Output:
+def run(
+    argv: Sequence[str],
+    *,
+    deadline_s: float,
+    max_bytes: int,
+    env: Mapping[str, str] | None = None,
+    even_if_killed: bool = False,
+) -> Output:
     """Run ``argv`` with nothing on its standard input and only ``env`` and PATH in its environment.
 
-    Its process group is killed when the time is up or it has written more than ``max_bytes``.
+    Its process group is killed when the time is up or it has written more than ``max_bytes``. With ``even_if_killed``
+    coreutils' timeout (where there is one) ends it a second later also when this process is no more to do that.
     Raises Unavailable when it cannot be started or does not end in time.
     """
-    clean = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **(env or {})}
+    process = _started([*(_warden(deadline_s) if even_if_killed else []), *argv], env or {}, argv[0])
+    with process:
+        try:
+            return _read(process, argv[0], monotonic() + deadline_s, max_bytes)
+        finally:
+            _end(process)
+
+
+def _started(argv: Sequence[str], env: Mapping[str, str], name: str) -> subprocess.Popen[bytes]:
+    clean = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **env}
     try:
-        process = subprocess.Popen(  # noqa: S603 argv is the caller's, and no shell reads it
+        return subprocess.Popen(  # noqa: S603 argv is the caller's, and no shell reads it
             list(argv),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -52,12 +71,12 @@ def run(argv: Sequence[str], *, deadline_s: float, max_bytes: int, env: Mapping[
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        raise Unavailable(f"{argv[0]} cannot be run: {error}.") from error
-    with process:
-        try:
-            return _read(process, argv[0], monotonic() + deadline_s, max_bytes)
-        finally:
-            _end(process)
+        raise Unavailable(f"{name} cannot be run: {error}.") from error
+
+
+def _warden(deadline_s: float) -> list[str]:
+    found = shutil.which("timeout")
+    return [found, "--signal=KILL", f"{deadline_s + WARDEN_LATER_S:.3f}"] if found else []
 
 
 def _read(process: subprocess.Popen[bytes], name: str, until: float, max_bytes: int) -> Output:

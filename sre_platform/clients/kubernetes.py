@@ -115,6 +115,7 @@ def _client(access: Access) -> Any:
     from kubernetes.client import ApiClient
 
     client = ApiClient(settings)
+    client.user_agent = "sre-platform"  # the manager's name in the objects' managedFields, and in audit logs
     client.request = partial(_send, client.rest_client.pool_manager)
     return client
 

@@ -1,7 +1,6 @@
 """A catalog file's handles against those that something registered can read: a slip is named when the file is read.
 
-Whatever touches another system names the ``Handle`` classes that it reads: actions in their class attribute
-``handles``, routers in ``Handle``.
+Whatever touches another system names the ``Handle`` classes that it reads in its class attribute ``handles``.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,15 +10,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from sre_platform.catalog.domain import Handle
-from sre_platform.catalog.routes import CanaryProcess
 from sre_platform.kernel.errors import Malformed, SreError
 from sre_platform.kernel.registry import Registry
 from sre_platform.remediation.steps import ACTIONS
 from sre_platform.rollouts.routing import ROUTERS
 
-# Every registry whose plugins may name handles, and what the roll-outs themselves read.
+# Every registry whose plugins may name handles.
 READERS: tuple[Registry[Any], ...] = (ACTIONS, ROUTERS)
-OTHERS: tuple[type[Handle], ...] = (CanaryProcess,)
 
 
 def known() -> dict[str, type[Handle]]:
@@ -32,12 +29,9 @@ def known() -> dict[str, type[Handle]]:
 
 
 def _named() -> Iterator[type[Handle]]:
-    yield from OTHERS
     for registry in READERS:
         for plugin in registry:
             yield from getattr(plugin, "handles", ())
-            if one := getattr(plugin, "Handle", None):
-                yield one
 
 
 def check(source: str, service: str, handles: Any) -> None:

@@ -11,7 +11,6 @@ or Wait. Nothing is remembered between two calls but rows, so any process may di
 sweep rings again, and the next owner goes on from what the rows (and, for a step that was begun, the world) say.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -146,19 +145,15 @@ def await_approval(work: Work) -> Move | Wait:
 def remediate(work: Work) -> Move:
     """Measure how it is before, then carry out the step that was decided on, or find out what became of it."""
     step, target = work.step(), work.target()
-    if step.state == step.State.PREPARED:
-        if all_clear(work.incident.pk) and not step.led_by.filter(applying_at__isnull=False).exists():
-            return Move(Event.ALERTS_CLEARED, "All alerts resolved before anything was done.")
-        judgements, verdict = work.judge(step)
-        if verdict.answer is guardrails.Answer.DENY:
-            return _denied(step, judgements, verdict)
-        work.sample(step, 0)
-        if failed := _first(work, step, target):
-            return failed
     try:
+        if step.state == step.State.PREPARED:
+            permission.still(work, step)
+            work.sample(step, 0)
+            if failed := _first(work, step, target):
+                return failed
         carried = steps.carry_out(step, target, work.world(), work.lease, permission.beginning(work))
     except guardrails.Denied as denied:
-        return _denied(step, denied.judgements, denied.verdict)
+        return _denied(step, denied)
     event = {
         steps.Outcome.DONE: Event.STEPS_DONE,
         steps.Outcome.FAILED: Event.STEP_FAILED,
@@ -168,11 +163,13 @@ def remediate(work: Work) -> Move:
     return Move(event, carried.said, told, due_in_s=sampling.first_look_s(work.playbook(), work.criteria()))
 
 
-def _denied(step: Step, judgements: Sequence[guardrails.Judgement], verdict: guardrails.Judgement) -> Move:
-    """Not begun after all: left to people, or taken back first, if something was done for its sake."""
-    prepared_for = any(one.leads_to_id for one in steps.to_take_back(step))
-    event = Event.STEP_FAILED if prepared_for else Event.REFUSED
-    return Move(event, f"{step.says}: {verdict.reason}", {"guards": [j.as_json() for j in judgements]})
+def _denied(step: Step, denied: guardrails.Denied) -> Move:
+    """Not begun after all: over, or left to people; taken back first, if something was done for its sake."""
+    over = denied.verdict.guard == permission.ALERTS_FIRE
+    event = Event.ALERTS_CLEARED if over else Event.REFUSED
+    if any(one.leads_to_id for one in steps.to_take_back(step)):
+        event = Event.STEP_FAILED
+    return Move(event, f"{step.says}: {denied.verdict.reason}", {"guards": [j.as_json() for j in denied.judgements]})
 
 
 def _first(work: Work, step: Step, target: Target) -> Move | None:
@@ -180,7 +177,7 @@ def _first(work: Work, step: Step, target: Target) -> Move | None:
     for earlier in step.led_by.order_by("pk"):
         if earlier.state == earlier.State.APPLIED:
             continue
-        carried = steps.carry_out(earlier, target, work.world(), work.lease)
+        carried = steps.carry_out(earlier, target, work.world(), work.lease, permission.unless_stopped(work))
         data = {"says": earlier.says, "action": earlier.action, "target": earlier.target, "effects": earlier.plan}
         if carried.outcome is not steps.Outcome.DONE:
             return Move(Event.STEP_FAILED, f"{earlier.says}, which has to come first: {carried.said}", data)
@@ -205,6 +202,7 @@ def roll_back(work: Work) -> Move:
     """Take back what did not help, last thing first; the next candidate may then be tried, unless a person asked."""
     done = Event.TAKEN_BACK if work.asked_to_take_back() else Event.ROLLED_BACK
     step, said = work.step(), []
+    steps.give_up(step, work.lease)
     if step.state == step.State.UNDONE:
         said.append("It was taken back; whoever did it did not live to say so.")
     for one in steps.to_take_back(step):

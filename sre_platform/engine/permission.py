@@ -12,10 +12,12 @@ from sre_platform.engine.knowing import Budgets, budgets_of
 from sre_platform.engine.work import GUARDS, Situation, Work
 from sre_platform.guardrails.domain import Answer, Denied, Facts, Judgement, judge, verdict
 from sre_platform.guardrails.models import gate
+from sre_platform.incidents.correlate import all_clear
 from sre_platform.incidents.record import Lease
 from sre_platform.remediation import steps
 from sre_platform.remediation.models import Step
 
+ALERTS_FIRE = "alerts_fire"
 Judged = tuple[list[Judgement], Judgement]
 
 
@@ -32,6 +34,13 @@ def permit(work: Work, step: Step, first: Sequence[Step] = ()) -> Judged:
             if said.answer is not Answer.DENY and not steps.write(step, first):
                 said = Judgement("one_per_target", Answer.DENY, f"another action holds {step.target}.")
     return judgements, said
+
+
+def still(work: Work, step: Step) -> None:
+    """Raises Denied when a step that was permitted would not be now: before anything is done for its sake."""
+    judgements, said = _judged(work, step, budgets_of(work.topology, [step.target]))
+    if said.answer is Answer.DENY:
+        raise Denied(judgements, said)
 
 
 def beginning(work: Work) -> Callable[[Step, Lease], None]:
@@ -53,10 +62,25 @@ def beginning(work: Work) -> Callable[[Step, Lease], None]:
 
 
 def _judged(work: Work, step: Step, budgets: Budgets) -> Judged:
-    """Judged by what is known now; the step is told which policy counted."""
+    """Judged by what is known now, if an alert still fires; the step is told which policy counted."""
+    if step.pk and all_clear(work.incident.pk):
+        return [], Judgement(ALERTS_FIRE, Answer.DENY, "all alerts resolved before anything was done.")
     facts = work.facts(step, budgets)
     step.policy = policy_of(work, step, facts)
     return work.judge_by(facts, step)
+
+
+def unless_stopped(work: Work) -> Callable[[Step, Lease], None]:
+    """How what comes first is begun: the repair that it is for was judged, so only the kill switch keeps it back."""
+
+    def begin(step: Step, lease: Lease) -> None:
+        with gate():
+            judgements, said = _stopped(work, step)
+            if said.answer is Answer.DENY:
+                raise Denied(judgements, said)
+            steps.begin(step, lease)
+
+    return begin
 
 
 def policy_of(situation: Situation, step: Step, facts: Facts) -> str:

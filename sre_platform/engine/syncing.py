@@ -46,6 +46,7 @@ def plan_problems(plan: Any) -> list[str]:
 
 def _unknown(registry: Registry[Any], calls: Sequence[Call]) -> Iterator[str]:
     for call in calls:
+        yield from _unknown(registry, call.first)
         try:
             plugin = registry.get(call.name)
             if params := getattr(plugin, "Params", None):

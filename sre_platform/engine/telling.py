@@ -40,7 +40,9 @@ def _facts(incident_id: int, state: State, reason: str) -> dict[str, Any]:
         "url": settings.SRE_BASE_URL + reverse("incident", args=[incident_id]),
         "findings": [row.content for row in findings[:FINDINGS_SHOWN]],
         "steps": [
-            {"says": s.says, "state": s.state, "result": s.result, "action": s.action, "undo": s.undo} for s in steps
+            {"says": s.says, "state": s.state, "result": s.result, "action": s.action, "undo": s.undo}
+            | {"effects": s.plan.get("effects", [])}
+            for s in steps
         ],
         "checks": last.checks if last else [],
         "playbook": steps[-1].playbook if steps else "",

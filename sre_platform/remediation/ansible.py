@@ -115,8 +115,9 @@ class Run:
             argv = [program, "-i", os.path.join(self.handle.folder, self.handle.inventory)]
             argv += ["--limit", self.handle.limit, "--extra-vars", f"@{values}"]
             argv += [*(["--check", "--diff"] if check else []), self.path]
-            timeout_s, env = self.handle.timeout_s, _environment(home, self.handle.folder)
-            output = command.run(argv, deadline_s=timeout_s, max_bytes=MAX_OUTPUT, env=env)
+            bounds: dict[str, Any] = {"deadline_s": self.handle.timeout_s, "max_bytes": MAX_OUTPUT}
+            env = _environment(home, self.handle.folder)
+            output = command.run(argv, env=env, even_if_killed=True, **bounds)
         return _read(self.playbook, output, list(secrets.values()))
 
 

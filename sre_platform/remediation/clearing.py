@@ -1,10 +1,11 @@
 """The handle of a service's rotated logs, and which of them a run may touch: what is kept, and how much at most."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from sre_platform.catalog.domain import Handle, Target
 from sre_platform.clients.rotated import PACKED, PART, Entry, Folder
@@ -66,8 +67,39 @@ def refuse_others(handle: LogsHandle, names: Sequence[str]) -> None:
             raise Rejected(f"{name} is none of the rotated logs that the catalog names in {handle.folder}.")
 
 
-def from_aim(files: Sequence[Mapping[str, Any]]) -> list[Entry]:
-    return [Entry(**item) for item in files]
+def still_there(folder: Folder, handle: LogsHandle, files: Sequence[Mapping[str, Any]]) -> list[Entry]:
+    """Those files of an aim that are there, as they are called now: rotation gives them other names meanwhile."""
+    patterns = [*handle.patterns, *(pattern + PACKED for pattern in handle.patterns)]
+    named = {entry.inode: entry.name for entry in folder.entries(patterns)}
+    wanted = [Entry(**item) for item in files]
+    return [replace(entry, name=named[entry.inode]) for entry in wanted if entry.inode in named]
+
+
+def still_fits(stored: Mapping[str, Any], fresh: Mapping[str, Any]) -> bool:
+    """Whether all files of a stored aim may still be touched: others may have come, and names are rotation's."""
+    return any(
+        stored.get(key) and _unnamed(stored[key]) <= _unnamed(fresh.get(key, ())) for key in ("files", "restore")
+    )
+
+
+def _unnamed(files: Sequence[Mapping[str, Any]]) -> set[tuple[tuple[str, Any], ...]]:
+    return {tuple(sorted((key, value) for key, value in item.items() if key != "name")) for item in files}
+
+
+def called_now(folder: Folder, handle: LogsHandle, log: "Packed") -> str:
+    """The name of a log that was packed, as it would be unpacked now: a packed file keeps its log's time of change."""
+    packed = folder.entries([pattern + PACKED for pattern in handle.patterns]) if log.mtime_ns else []
+    same = [entry.name.removesuffix(PACKED) for entry in packed if entry.mtime_ns == log.mtime_ns]
+    return log.name if log.name in same or not same else same[0]
+
+
+class Packed(BaseModel):
+    """A log that was packed: its name then, how many bytes it had and, if known, when it was changed last."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(pattern=r"^[^/\x00-\x1f]+$", max_length=255)
+    size: int = Field(ge=0)
+    mtime_ns: int = Field(0, ge=0)
 
 
 def mib(size: int) -> str:

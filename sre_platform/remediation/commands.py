@@ -80,7 +80,8 @@ class Command(Block):
     def run(self, argv: Sequence[str]) -> command.Output:
         """Run it. Raises Unavailable when it could not be started, or did not end in time or within bounds."""
         env = {name: os.environ[name] for name in self.env if name in os.environ}
-        output = command.run(argv, deadline_s=self.timeout_s, max_bytes=MAX_OUTPUT, env=env)
+        timeout_s = self.timeout_s
+        output = command.run(argv, deadline_s=timeout_s, max_bytes=MAX_OUTPUT, env=env, even_if_killed=True)
         if output.cut:
             raise Unavailable(f"{argv[0]} wrote more than {MAX_OUTPUT} bytes and was ended.")
         return output

@@ -92,25 +92,31 @@ class Knob:
 
     def look(self, wanted: Any) -> Seen:
         """Whether it is as wanted."""
-        return Seen.DONE if self._is(wanted) else Seen.NOT_DONE
+        return Seen.DONE if _same(self.read().content.get(self.key), wanted) else Seen.NOT_DONE
 
-    def put(self, body: Mapping[str, Any], etag: str, confirm: Callable[[], None]) -> str:
-        """Make it so, if it is still what ``etag`` names; says what was done. Raises Changed when it is not."""
-        wanted = body[self.key]
-        if self._is(wanted):
+    def put(self, body: Mapping[str, Any], confirm: Callable[[], None], before: Any = None) -> str:
+        """Make it so; says what was done. With ``before`` only if it is that: else raises Changed.
+
+        It is written under the version that was just read, so that a former owner's write that arrives later fails.
+        """
+        document, wanted = self.read(), body[self.key]
+        present = document.content.get(self.key)
+        if _same(present, wanted):
             return "was so already"
+        if before is not None and not _same(present, before):
+            raise Changed(f"{self.name} was {before} and is {present} now: somebody has changed it.")
         confirm()
         try:
-            self.control.write(self.kind, self.name, body, etag)
+            self.control.write(self.kind, self.name, body, document.etag)
         except Changed:
-            if not self._is(wanted):  # else a former owner's write has only now arrived
+            if self.look(wanted) is not Seen.DONE:  # else a former owner's write has only now arrived
                 raise
         return "was set"
 
-    def _is(self, wanted: Any) -> bool:
-        value = self.read().content.get(self.key)
-        # In Python True is 1, in JSON it is not.
-        return isinstance(value, bool) is isinstance(wanted, bool) and value == wanted
+
+def _same(value: Any, wanted: Any) -> bool:
+    # In Python True is 1, in JSON it is not.
+    return isinstance(value, bool) is isinstance(wanted, bool) and bool(value == wanted)
 
 
 def unmoved(what: str, present: Any, wanted: Any, only_from: Any) -> bool:

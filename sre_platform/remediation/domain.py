@@ -106,7 +106,8 @@ class Action(Protocol):
 
     ``prepare`` only reads; it raises Rejected, with the reason, when the action makes no sense here and now.
     ``apply`` makes the aim true and does nothing that is true already; it calls ``confirm`` right before each effect.
-    ``look`` says whether the aim is true.
+    ``look`` says whether the aim is true. An aim that was stored has to be what ``prepare`` gives again right before it
+    begins, or what the action's own ``still_fits(stored, fresh)``, if it has one, takes for no change that matters.
     """
 
     name: str

@@ -177,7 +177,8 @@ def changed(step: Step, target: Target, world: World) -> str:
         fresh = prepare(step.action, step.params, target, world)
     except Rejected as error:
         return str(error)
-    if dict(fresh.aim) == step.aim:
+    still_fits = getattr(ACTIONS.get(step.action), "still_fits", None)
+    if dict(fresh.aim) == step.aim or (still_fits and still_fits(step.aim, fresh.aim)):
         return ""
     return (
         f"{step.target} has changed since the step was prepared, which was: {step.says}. Now it would be: {fresh.says}."
@@ -227,6 +228,14 @@ def undone(step: Step) -> None:
     """The undo of ``step`` was applied: both let go of the target."""
     Step.objects.filter(pk=step.pk, state=Step.State.UNDOING).update(state=Step.State.UNDONE)
     Step.objects.filter(undoes=step, state=Step.State.APPLIED).update(state=Step.State.KEPT)
+
+
+@transaction.atomic
+def give_up(step: Step, lease: Lease) -> None:
+    """A step that was never begun, because what has to come before it failed, lets go of its target. Raises Lost."""
+    lease.hold()
+    left = Step.objects.filter(pk=step.pk, state=Step.State.PREPARED)
+    left.update(state=Step.State.FAILED, result="It was not begun.")
 
 
 def to_take_back(step: Step) -> list[Step]:

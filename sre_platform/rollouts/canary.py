@@ -7,7 +7,7 @@ can be excluded.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
@@ -25,7 +25,8 @@ from sre_platform.rollouts.domain import (
     Verdict,
     overall,
 )
-from sre_platform.rollouts.looks import Look, looks
+from sre_platform.rollouts.history import History
+from sre_platform.rollouts.looks import Look, looks, whole_looks
 from sre_platform.rollouts.strata import Block, Difference, binomial_tail, difference
 from sre_platform.rollouts.wander import Belief, certainty, learnt
 from sre_platform.rollouts.window import Window
@@ -61,6 +62,7 @@ class _Seen:
 
     window: Window
     look: Look
+    history: History
 
     @property
     def count(self) -> int:
@@ -69,7 +71,8 @@ class _Seen:
     @cached_property
     def belief(self) -> Belief:
         """How the versions wander on their own, as all of their latencies show."""
-        return learnt(self.window.tail(1.0))
+        whole = self.window.tail(1.0)
+        return learnt(whole, self.history.belief(whole, self.look.since))
 
     def surely_slower(self, top: float) -> bool:
         """Whether the slowest ``top`` of the canary are slower, for this look."""
@@ -87,36 +90,55 @@ class _Seen:
 def judge(baseline: Sequence[Request], canary: Sequence[Request]) -> Judgement:
     """The verdict on requests in any order: the first look that fails the canary ends it, else the last look tells.
 
-    Only what the baseline served while the canary ran is compared. ``at`` counts from the canary's first request.
-    Raises Malformed when the canary's requests span more than LONGEST_S.
+    Only what the baseline served while the canary ran is compared; what it served before tells how much it wanders.
+    ``at`` counts from the canary's first request. Raises Malformed when the canary's requests span more than LONGEST_S.
     """
-    canary = sorted(canary)
+    return _judged(baseline, canary, looks, 0.0)
+
+
+def watch(baseline: Sequence[Request], canary: Sequence[Request], judged_until: float = 0.0) -> Judgement:
+    """The verdict so far on a canary that still runs: called again and again, it looks no more often than judge does.
+
+    Only whole looks, of ten seconds each, that end later than ``judged_until`` (the ``at`` of the judgement before) are
+    taken, and nothing but the last minute of each: so requests older than a minute, of both versions, may be left out
+    but for the canary's first. Without a new look the answer is INCONCLUSIVE at ``judged_until``, without checks.
+    Raises Malformed as judge does.
+    """
+    return _judged(baseline, canary, lambda duration: whole_looks(duration, judged_until), judged_until)
+
+
+def _judged(
+    baseline: Sequence[Request], canary: Sequence[Request], taken: Callable[[float], Iterator[Look]], at: float
+) -> Judgement:
+    baseline, canary = sorted(baseline), sorted(canary)
     if not canary or not baseline:
         absent = "canary" if not canary else "baseline"
         return _unknown(f"There is no request of the {absent}.")
     start, end = canary[0].time, canary[-1].time
     if end - start > LONGEST_S:
         raise Malformed(f"The canary's requests span {end - start:,.0f} s; at most {LONGEST_S:,.0f} can be judged.")
-    along = sorted(request for request in baseline if start <= request.time <= end)
+    first = bisect_left(baseline, start, key=_TIME)
+    along = baseline[first : bisect_right(baseline, end, key=_TIME)]
     if not along:
         return _unknown("The baseline served no request while the canary ran.")
-    return _judged(along, canary, start, end - start)
-
-
-def _judged(baseline: Sequence[Request], canary: Sequence[Request], start: float, duration: float) -> Judgement:
-    found = Judgement(Verdict.INCONCLUSIVE, 0.0)
-    for look in looks(duration):
-        older, newer = (_between(requests, start, look) for requests in (baseline, canary))
-        if not older or not newer:
-            found = _unknown("One of the versions served no request in the last minute.", look.until)
-            continue
-        seen = _Seen(Window(older, newer, start + look.since), look)
-        checks = _errors(seen)
-        checks += _latencies(seen, look.last or overall(checks) is Verdict.FAIL)
-        found = Judgement(overall(checks), look.until, checks)
+    found = Judgement(Verdict.INCONCLUSIVE, at)
+    history = History(baseline[:first], along, canary, start)
+    for look in taken(end - start):
+        found = _looked(along, canary, look, history)
         if found.verdict is Verdict.FAIL:
             return found
     return found
+
+
+def _looked(baseline: Sequence[Request], canary: Sequence[Request], look: Look, history: History) -> Judgement:
+    start = canary[0].time
+    older, newer = (_between(requests, start, look) for requests in (baseline, canary))
+    if not older or not newer:
+        return _unknown("One of the versions served no request in the last minute.", look.until)
+    seen = _Seen(Window(older, newer, start + look.since), look, history)
+    checks = _errors(seen)
+    checks += _latencies(seen, look.last or overall(checks) is Verdict.FAIL)
+    return Judgement(overall(checks), look.until, checks)
 
 
 def _between(requests: Sequence[Request], start: float, look: Look) -> Sequence[Request]:

@@ -76,14 +76,20 @@ class Hands:
     def go_back(self, rollout: Rollout) -> bool:
         """All traffic to the baseline first, if it can take it, then the canary stopped; True once all that is so.
 
-        A baseline that a promotion had moved is moved back first: meanwhile the canary serves, as it does already.
+        A baseline that a promotion had moved is moved back first: meanwhile the canary serves, as it does already, if
+        it still can.
         """
-        if "baseline_pid" in rollout.facts and not self._baseline_runs(rollout, rollout.baseline):
+        moved = "baseline_pid" in rollout.facts and not self._baseline_runs(rollout, rollout.baseline)
+        if not (moved and self._canary_serves()):
+            self.weigh(rollout, BASELINE_ONLY)
+        if moved:
             self._move_baseline(rollout, rollout.baseline)
             return False
-        self.weigh(rollout, BASELINE_ONLY)
         self._stop_canary()
         return True
+
+    def _canary_serves(self) -> bool:
+        return self.supervisor.process(self.canary.process).running and not self.healthy(self.canary.health_url)
 
     def healthy(self, url: str) -> str:
         """Why a health page is not well; the empty string when it is, or when there is none."""

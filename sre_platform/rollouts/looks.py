@@ -47,6 +47,13 @@ def looks(duration_s: float) -> Iterator[Look]:
             yield Look(0.0, until, _z(n), last)
 
 
+def whole_looks(duration_s: float, after_s: float) -> Iterator[Look]:
+    """The looks at a canary that still runs and that end later than ``after_s``: without the one at everything."""
+    number = int(duration_s // LOOK_S)
+    for n in range(int(after_s // LOOK_S) + 1, number + 1):
+        yield Look(max(0.0, float(n - FIRST_LOOKS) * LOOK_S), float(n * LOOK_S), _z(n), n == number)
+
+
 def _z(n: int) -> float:
     if n <= FIRST_LOOKS:
         return BOUNDARY * sqrt(FIRST_LOOKS / n)

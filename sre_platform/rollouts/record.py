@@ -58,24 +58,15 @@ def start(
     service: str, releases: tuple[str, str], router: str, steps: list[Step], step_s: float, by: str, reason: str
 ) -> Rollout:
     """Write a new roll-out from the first of ``releases`` to the second, due now. Raises Rejected for a second one."""
-    moment = now()
+    moments = dict.fromkeys(("started_at", "state_since", "step_since", "due_at"), now())
+    rollout = Rollout(
+        service=service, baseline=releases[0], canary=releases[1], router=router, step_s=step_s, **moments
+    )
+    rollout.steps, rollout.wanted = [step.as_json() for step in steps], BASELINE_ONLY.as_json()
+    rollout.started_by, rollout.reason = storable_text(by), storable_text(reason)
     try:
         with transaction.atomic():
-            rollout = Rollout.objects.create(
-                service=service,
-                baseline=releases[0],
-                canary=releases[1],
-                router=router,
-                steps=[step.as_json() for step in steps],
-                step_s=step_s,
-                wanted=BASELINE_ONLY.as_json(),
-                started_by=storable_text(by),
-                reason=storable_text(reason),
-                started_at=moment,
-                state_since=moment,
-                step_since=moment,
-                due_at=moment,
-            )
+            rollout.save(force_insert=True)
     except IntegrityError as error:
         raise Rejected(f"A roll-out of {service} is on its way already.") from error
     said = f"{by} started it: {service} from {releases[0]} to {releases[1]}, {', '.join(map(str, steps))}."
@@ -124,7 +115,7 @@ def move(lease: Lease, rollout: Rollout, to: Move, data: Mapping[str, Any]) -> N
         "step_since": rollout.step_since if same_step else moment,
         "wanted": wanted.as_json() if to.state is not State.PROMOTING else rollout.wanted,
         "ending": to.ending,
-        "reason": to.reason,
+        "reason": rollout.reason if rollout.state == State.ROLLING_BACK else to.reason,  # the end keeps its why
     }
     if to.state in TOLD:
         values["tell_at"] = moment

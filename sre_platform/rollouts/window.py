@@ -15,6 +15,7 @@ BLOCK_S, SPARSE_BLOCK_S = 1.0, 5.0
 SPARSE_RPS = 1.0  # of the rarer version; at less, blocks of a second hold too often none
 # A block's level counts no latency beyond this factor of the median, so that one timeout does not set it.
 LEVEL_SPAN = 100.0
+LARGEST_LEVEL = 1e300  # an exponential that is still a number
 
 Scored = tuple[float, int, bool]  # latency over the level of its block, number of the block, is of the canary
 Pair = tuple[Sequence[Request], Sequence[Request]]  # what baseline and canary served in one block
@@ -75,6 +76,23 @@ class Window:
         return {number: Block(len(newer), len(older)) for number, (older, newer) in self._pairs.items()}
 
 
+def pretended(past: Sequence[Request]) -> list[Block]:
+    """Each second of one version's past as a pretended canary of all of it, scored, in the order of time."""
+    if not past:
+        return []
+    cut = _cut(past, past[0].time, BLOCK_S)
+    rows = sorted([(request[2], n, True) for n, requests in cut.items() for request in requests], key=_FIRST)
+    blocks = {number: Block(len(requests), len(past) - len(requests)) for number, requests in cut.items()}
+    every = Block()
+    for score, tied in _savage(rows, 1.0):
+        for _, number, _ in tied:
+            blocks[number].canary_sum += score
+            _add(every, score, True)
+    for block in blocks.values():
+        block.total_sum, block.squares, block.cubes = every.total_sum, every.squares, every.cubes
+    return list(blocks.values())
+
+
 def _cut(requests: Sequence[Request], since: float, block_s: float) -> dict[int, Sequence[Request]]:
     """The requests of each block that has any."""
     found: dict[int, Sequence[Request]] = {}
@@ -90,7 +108,7 @@ def _cut(requests: Sequence[Request], since: float, block_s: float) -> dict[int,
 def _aligned(number: int, pair: Pair, median: float) -> Iterator[Scored]:
     """Over the geometric mean of the block: that is of both versions, so a healthy canary gains nothing by it."""
     latencies = [request[2] for requests in pair for request in requests]
-    least, most = median / LEVEL_SPAN, median * LEVEL_SPAN
+    least, most = median / LEVEL_SPAN, min(median * LEVEL_SPAN, LARGEST_LEVEL)
     level = exp(fsum(log(min(max(ms, least), most)) for ms in latencies) / len(latencies)) if least else 1.0
     older = len(pair[0])
     return ((ms / level, number, n >= older) for n, ms in enumerate(latencies))

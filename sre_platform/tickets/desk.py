@@ -82,6 +82,9 @@ def _bring(ticket: Ticket, system: TicketSystem) -> None:
         append(ticket.incident_id, "ticket_opened", f"Ticket {reference} at {ticket.system}: {url}", _facts(ticket))
     if ticket.closing:
         system.comment(ticket.reference, _comment_key(ticket), ticket.closing)
+    if ticket.wanted == Ticket.State.OPEN and ticket.actual == Ticket.State.CLOSED:
+        system.reopen(ticket.reference)
+        _note(ticket, actual=Ticket.State.OPEN)
     if ticket.wanted == Ticket.State.CLOSED and ticket.actual == Ticket.State.OPEN:
         system.close(ticket.reference)
         _note(ticket, actual=Ticket.State.CLOSED)

@@ -16,7 +16,7 @@ class Draft:
 
 
 class TicketSystem(Protocol):
-    """Where people get their work from. All three are idempotent by key; they raise SreError.
+    """Where people get their work from. All of them may be repeated without harm; they raise SreError.
 
     ``open`` returns the ticket's reference (a number or id) and its address.
     """
@@ -26,6 +26,7 @@ class TicketSystem(Protocol):
     def open(self, draft: Draft) -> tuple[str, str]: ...
     def comment(self, reference: str, key: str, text: str) -> None: ...
     def close(self, reference: str) -> None: ...
+    def reopen(self, reference: str) -> None: ...
 
 
 def compose(incident: Mapping[str, Any]) -> str:
@@ -58,7 +59,8 @@ def _finding(rank: int, finding: Mapping[str, Any]) -> str:
 def _step(step: Mapping[str, Any]) -> str:
     result = f" {step['result']}" if step["result"] else ""
     undo = "It cannot be undone." if step["undo"] is None else f"Undo: `{step['action']} {step['undo']}`."
-    return f"- {step['says']}: {step['state']}.{result} {undo}"
+    calls = [f"   - `{effect['verb']} {effect['to']}`" for effect in step.get("effects", ())]
+    return "\n".join([f"- {step['says']}: {step['state']}.{result} {undo}", *calls])
 
 
 def _check(check: Mapping[str, Any]) -> str:

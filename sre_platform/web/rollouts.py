@@ -48,7 +48,7 @@ def _context(rollout_id: int) -> dict[str, Any]:
     events = list(row.events.order_by("-pk")[:EVENTS_SHOWN])[::-1]
     return {
         "rollout": row,
-        "events": events,
+        "events": [(event, walked.checks(event.data.get("numbers"))) for event in events],
         "course": walked.course(events, row.started_at, row.ended_at or now()),
         "checks": walked.checks(row.judgement),
         "open": not row.ended and row.state != State.ROLLING_BACK,

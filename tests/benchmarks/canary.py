@@ -4,19 +4,21 @@
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from sre_platform.rollouts.canary import judge
-from sre_platform.rollouts.domain import Verdict
+from sre_platform.rollouts.domain import Request, Verdict
 from tests.benchmarks.senders import percentile
+from tests.rollouts.odd_traffic import odd, odd_requests
 from tests.rollouts.traffic import HEALTHY, Fault, Shape, requests, shape
 
-SEED = 300
+SEED = 2027
 WITHIN_S = 60.0
 LEAST_RPS = 50.0  # of the canary, from which on a breach has to be found
 MOST_FALSE, LEAST_FOUND = 0.01, 0.99
@@ -34,6 +36,14 @@ def _scarce(of: Shape) -> bool:
     return LEAST_RPS <= of.canary_rps < 60
 
 
+def _wandering(deviation: float) -> Callable[[Random], Shape]:
+    def made(random: Random) -> Shape:
+        return replace(shape(random), own_wander=deviation, own_memory=random.uniform(0.5, 0.98))
+
+    return made
+
+
+Traffic = Callable[[Random], tuple[list[Request], list[Request]]]
 Case = tuple[int, Fault, Callable[[Shape], bool]]
 CASES: dict[str, Case] = {
     "healthy": (1000, HEALTHY, _any),
@@ -45,30 +55,45 @@ CASES: dict[str, Case] = {
     "only above P95 +20 %": (200, Fault(tail_slower=1.2), _busy),
     "only above P95 +50 %": (200, Fault(tail_slower=1.5), _busy),
 }
+# Healthy ones whose versions' latencies wander each on its own, by so much (standard deviation): not bounded either.
+WANDERING = {f"healthy, each wanders by {deviation:.0%}": deviation for deviation in (0.05, 0.1, 0.2)}
+WANDERING_COUNT, ODD_COUNT = 250, 2000
+ODD = "healthy, odd shapes"
 FOUND = ("5xx +1 point", "P99 +20 %")
 
 
 def measure() -> dict[str, dict[str, Any]]:
-    """By the kind of canary: the shares of verdicts, the seconds until a failure, and ms of the judging itself."""
-    return {name: _measured(name, *case) for name, case in CASES.items()}
+    """By the kind of canary: the shares of verdicts, the seconds until a failure, and the judging in ms of CPU time."""
+    found = {name: _measured(name, count, _of(shape, fault, wanted)) for name, (count, fault, wanted) in CASES.items()}
+    for name, deviation in WANDERING.items():
+        found[name] = _measured(name, WANDERING_COUNT, _of(_wandering(deviation), HEALTHY, _any))
+    return found | {ODD: _measured(ODD, ODD_COUNT, lambda random: odd_requests(random, odd(random)))}
 
 
 def within_bounds(found: dict[str, dict[str, Any]]) -> bool:
     """Few healthy canaries fail, and nearly all broken ones do, in time."""
-    return found["healthy"]["fail"] <= MOST_FALSE and all(found[name]["fail"] >= LEAST_FOUND for name in FOUND)
+    few = all(found[name]["fail"] <= MOST_FALSE for name in ("healthy", ODD))
+    return few and all(found[name]["fail"] >= LEAST_FOUND for name in FOUND)
 
 
-def _measured(name: str, count: int, fault: Fault, wanted: Callable[[Shape], bool]) -> dict[str, Any]:
+def _of(made: Callable[[Random], Shape], fault: Fault, wanted: Callable[[Shape], bool]) -> Traffic:
+    def traffic(random: Random) -> tuple[list[Request], list[Request]]:
+        while not wanted(of := made(random)):
+            pass
+        return requests(random, of, fault)
+
+    return traffic
+
+
+def _measured(name: str, count: int, traffic: Traffic) -> dict[str, Any]:
     random = Random(f"{SEED} {name}")
     verdicts, seconds, took = [], [], []
-    while len(verdicts) < count:
-        if not wanted(of := shape(random)):
-            continue
-        baseline, canary = requests(random, of, fault)
-        begin = perf_counter()
+    for _ in range(count):
+        baseline, canary = traffic(random)
+        begin = process_time()
         judged = judge(baseline, canary)
-        took.append(1000 * (perf_counter() - begin))
-        late = judged.at > WITHIN_S
+        took.append(1000 * (process_time() - begin))
+        late = judged.verdict is Verdict.FAIL and name in FOUND and judged.at > WITHIN_S
         verdicts.append(Verdict.INCONCLUSIVE if late else judged.verdict)
         seconds.append(judged.at)
     shares = {str(verdict): verdicts.count(verdict) / count for verdict in Verdict}

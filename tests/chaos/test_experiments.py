@@ -10,6 +10,8 @@ from chaoslib.experiment import ensure_experiment_is_valid
 from django.conf import settings
 
 from sre_platform.chaos import experiment
+from sre_platform.chaos.scoring import Happened, score
+from sre_platform.kernel.clock import now
 from sre_platform.playbook.schema import parse_playbook
 from sre_platform.remediation.steps import ACTIONS
 
@@ -91,6 +93,22 @@ def test_what_is_taken_back_is_left_to_people_and_the_release_before_it_has_to_r
     [deployed] = [a["provider"]["arguments"] for a in document["method"] if a["name"].startswith("deploy ")]
     [runs] = [a["provider"]["arguments"] for a in document["method"] if a["provider"]["func"] == "release_runs"]
     assert (runs["service"], runs["release"]) == (deployed["service"], deployed["release"])
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if loaded(name)[1].outcome == "healed"])
+@pytest.mark.parametrize("other", ["cause", "service", "action", "target"])
+def test_healed_for_another_reason_or_by_another_action_is_a_failed_drill(name, other):
+    expect = loaded(name)[1]
+    cause = {"cause": expect.cause, "service": expect.service, "where": expect.site}
+    step = {"action": expect.action, "target": expect.service}
+
+    def report(cause, step):
+        entries = [{"name": "fixed", "at": now(), "reason": "", "data": {}}]
+        return score(name, expect, None, [Happened(1, "resolved", entries, cause, [step], [])], True)
+
+    assert report(cause, step).expected
+    wrong = report(cause | {other: "another"}, step) if other in cause else report(cause, step | {other: "another"})
+    assert (wrong.expected, wrong.wrong_actions) == (False, 0 if other in cause else 1)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if loaded(name)[1].site])

@@ -1,6 +1,7 @@
-"""Programs that only read are bounded in time and bytes, and leave nothing behind."""
+"""Programs are bounded in time and bytes, and leave nothing behind."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from time import monotonic, sleep
@@ -78,3 +79,21 @@ def test_a_program_that_is_not_there():
         command.run(["/nonexistent/program"], deadline_s=1, max_bytes=1)
     with pytest.raises(Unavailable, match="cannot be run"):
         command.run(["a\0b"], deadline_s=1, max_bytes=1)
+
+
+def test_when_the_caller_is_killed_the_program_ends_soon_after_its_time(tmp_path):
+    pid = tmp_path / "pid"
+    text = f"import os,time; open({str(pid)!r},'w').write(str(os.getpid())); time.sleep(60)"
+    caller = os.fork()
+    if not caller:
+        try:
+            command.run([sys.executable, "-c", text], deadline_s=1.0, max_bytes=10, even_if_killed=True)
+        finally:
+            os._exit(0)
+    for _ in range(200):
+        if pid.exists() and pid.read_text():
+            break
+        sleep(0.05)
+    os.kill(caller, signal.SIGKILL)
+    os.waitpid(caller, 0)
+    assert any(gone(int(pid.read_text())) for _ in range(10))

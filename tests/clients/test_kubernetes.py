@@ -99,6 +99,13 @@ def test_every_status_has_its_error_and_is_asked_for_once(tmp_path, status, kind
     assert "abcdefgh12345678" not in str(caught.value)
 
 
+def test_the_server_is_told_who_writes(tmp_path):
+    with serving(Answer(200, b"{}")) as wire:
+        cluster(tmp_path, wire.url).send(PATCH)
+        headers = wire.calls[0].headers
+    assert (headers["user-agent"], headers["content-type"]) == ("sre-platform", "application/json-patch+json")
+
+
 def test_a_lost_connection_is_unavailable_and_not_tried_again(tmp_path):
     with serving(Answer(200, b"{", {"Content-Length": "100"})) as wire:
         with pytest.raises(Unavailable):

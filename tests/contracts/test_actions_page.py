@@ -12,7 +12,8 @@ from sre_platform.remediation.steps import ACTIONS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "actions.md").read_text()
 REFERENCE = "".join(page.read_text() for page in (Path(__file__).parents[2] / "docs" / "reference").glob("*.md"))
-ROWS = {match[1]: match[0] for match in re.finditer(r"^\| `(\w+)` \|.*$", PAGE, re.MULTILINE)}
+ACTIONS_PART = PAGE.partition("## Handles")[0]
+ROWS = {match[1]: match[0] for match in re.finditer(r"^\| `(\w+)` \|.*$", ACTIONS_PART, re.MULTILINE)}
 
 
 def test_every_action_has_a_row_and_every_row_an_action():

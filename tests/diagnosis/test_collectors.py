@@ -33,6 +33,7 @@ def test_all_collectors_are_registered():
         "go_trace",
         "health",
         "host",
+        "log_folder",
         "log_templates",
         "perf_stat",
         "process",

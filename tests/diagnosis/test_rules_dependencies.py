@@ -193,3 +193,111 @@ def test_of_several_series_the_worst_speaks_and_one_odd_scrape_does_not():
     seen = Window(Evidence("prometheus_window", "orders", OPENED, data))
     assert (seen.recent("used"), seen.first("used"), len(seen.values("used"))) == (0.95, 0.95, 9)
     assert seen.missing("used", "other") == ["other was not measured: the playbook does not ask for it."]
+
+
+def pool(idle, slow, size=16, given_up=0):
+    """A page of metrics: of 1000 commands ``slow`` took between 250 and 500 ms, the others a millisecond."""
+    return "".join(
+        f"{line}\n"
+        for line in (
+            f"redis_pool_size {size}", f"redis_pool_conn_idle_current {idle}", f"redis_pool_timeout_total {given_up}",
+            f'redis_command_duration_seconds_bucket{{le="0.001"}} {1000 - slow}',
+            f'redis_command_duration_seconds_bucket{{le="0.25"}} {1000 - slow}',
+            'redis_command_duration_seconds_bucket{le="0.5"} 1000',
+            'redis_command_duration_seconds_bucket{le="+Inf"} 1000',
+        )
+    )  # fmt: skip
+
+
+EMPTY = re.sub(r"(bucket.*) \d+", r"\1 0", pool(0, 0))
+
+
+def pages(earlier, later, seconds_apart=2.0):
+    texts = {"earlier": earlier, "metrics": later}
+    return {"go_runtime": Evidence("go_runtime", "orders", OPENED, {"seconds_apart": seconds_apart}, texts)}
+
+
+def test_without_prometheus_the_services_own_page_tells_of_the_pool():
+    finding = judge("redis", pages(EMPTY, pool(1, 20, given_up=8)))
+    assert (finding.cause, finding.confidence) == ("dep.redis-pool-exhausted", 0.8)
+    assert finding.because == [
+        "orders: 94% of the Redis pool is in use, and the P99 of its commands is 375 ms.",
+        "4 callers a second give up waiting for a connection.",
+    ]
+    assert finding.advice[0] == "Enlarge the Redis pool from 16 to 24 connections."
+
+
+def test_what_prometheus_does_not_show_yet_the_page_may():
+    early = window(SICK["redis"] | {"redis_p99_seconds": 0.1})
+    assert judge("redis", early) is None
+    assert "100% of the Redis pool" in judge("redis", early | pages(EMPTY, pool(0, 20))).because[0]
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pages(EMPTY.replace("idle_current 0", "idle_current 2"), pool(0, 20)),  # one crowded moment
+        pages(EMPTY, pool(2, 20)),
+        pages(EMPTY, pool(0, 5)),  # a P99 of a millisecond
+        pages(pool(0, 20), pool(0, 20)),  # slow before, nothing since
+        pages("", pool(0, 20)),
+        pages(EMPTY, ""),
+        pages("{", pool(0, 20)),
+        pages(EMPTY, pool(0, 20, size=0)),
+        pages(EMPTY, pool(17, 20)),
+        pages(EMPTY, pool("NaN", 20)),
+        window(SICK["redis"] | {"redis_p99_seconds": 0.1}) | pages(EMPTY, pool(2, 20)),
+    ],
+)
+def test_pages_that_do_not_tell_of_an_exhausted_pool(seen):
+    assert judge("redis", seen) is None
+
+
+def calls(came, answered, failed):
+    return (
+        f'http_requests_total{{code="201"}} {came}\nhttp_requests_total{{code="502"}} 0\n'
+        f'http_client_requests_total{{code="200",upstream="payments"}} {answered}\n'
+        f'http_client_requests_total{{code="504",upstream="payments"}} {failed}\n'
+    )
+
+
+BEFORE = calls(1000, 1000, 0)
+
+
+def test_without_a_window_the_services_own_page_is_held_against_its_average():
+    finding = judge("retries", pages(BEFORE, calls(1100, 1080, 120)))
+    assert (finding.cause, finding.confidence) == ("dep.retry-storm", 0.8)
+    assert finding.because == [
+        "orders: it sends 2.00 requests for each that it gets, 1.00 on average before.",
+        "60% of the requests that it sends fail.",
+    ]
+    assert finding.advice[0].startswith("Trip the circuit breaker: 60%")
+
+
+def test_the_windows_beginning_counts_more_than_the_average():
+    always_twice = window(SICK["retries"] | {"requests_out_per_second": 200})
+    assert judge("retries", always_twice | pages(BEFORE, calls(1100, 1080, 120))) is None
+    early = window(SICK["retries"] | {"requests_out_per_second": 100})
+    assert judge("retries", early) is None
+    finding = judge("retries", early | pages(calls(1000, 1900, 100), calls(1100, 1980, 220)))
+    assert "1.00 when the window began" in finding.because[0]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        (BEFORE, calls(1100, 1040, 109)),  # 1.49
+        (BEFORE, calls(1100, 1185, 15)),  # 7.5% fail
+        (calls(1000, 1700, 300), calls(1100, 1780, 420)),  # it always asks twice
+        (BEFORE, calls(1000, 1080, 120)),  # nobody asks it anything
+        (BEFORE, calls(100, 120, 10)),  # it was started afresh in between
+        (calls(0, 0, 0), calls(100, 80, 120)),  # nothing to compare with
+        ("", calls(1100, 1080, 120)),
+        (BEFORE, ""),
+        (BEFORE, "{"),
+        (BEFORE, calls("NaN", 1080, 120)),
+        (BEFORE, calls(1100, 1080, "+Inf")),
+    ],
+)
+def test_pages_that_do_not_tell_of_a_storm(earlier, later):
+    assert judge("retries", pages(earlier, later)) is None

@@ -16,8 +16,8 @@ from tests.diagnosis.recorded import FOLDER, recorded
 from tests.diagnosis.scene import OPENED
 
 NAMES = [
-    "cpu_hot_spot", "cross_check", "db_pool_exhausted", "dns_slow", "lock_contention", "memory_retention",
-    "off_heap_memory", "redis_pool_exhausted", "retry_storm", "tls_handshake", "unbounded_cache",
+    "cpu_hot_spot", "cross_check", "db_pool_exhausted", "disk_filling", "dns_slow", "lock_contention",
+    "memory_retention", "off_heap_memory", "redis_pool_exhausted", "retry_storm", "tls_handshake", "unbounded_cache",
 ]  # fmt: skip
 SCENARIOS = sorted(str(path.parent.relative_to(FOLDER)) for path in FOLDER.glob("*/*/*") if path.is_dir())
 JSON = st.recursive(

@@ -51,7 +51,7 @@ def test_prometheus_and_alertmanager_find_what_they_need(tmp_path, environment):
     assert scraping["alerting"]["alertmanagers"][0]["static_configs"] == [{"targets": ["alertmanager:9093"]}]
     assert scraping["rule_files"] == [str(files["rules.yml"])]
     rules = yaml.safe_load(files["rules.yml"].read_text())["groups"][0]["rules"]
-    assert len(rules) == AlertRule.objects.count() == 11
+    assert len(rules) == AlertRule.objects.count() == 12
     [receiver] = yaml.safe_load(files["alertmanager.yml"].read_text())["receivers"]
     [hook] = receiver["webhook_configs"]
     assert hook["url"] == "http://web:8000/hooks/alertmanager"
@@ -117,7 +117,7 @@ def test_a_database_that_comes_late_is_waited_for(tmp_path, environment):
     done = run(tmp_path, f"sqlite:///{later}/sre.sqlite3", "--wait", "30")
     timer.join()
     assert done.returncode == 0, done.stderr
-    assert "Wrote 11 alert rules and 5 targets" in done.stdout
+    assert "Wrote 12 alert rules and 5 targets" in done.stdout
 
 
 def test_a_database_that_never_comes_is_said_and_where_to_look(tmp_path, environment):

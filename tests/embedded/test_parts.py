@@ -13,7 +13,8 @@ import yaml
 
 from sre_platform.clients import http, releases
 from sre_platform.clients.supervisor import Process, Supervisor
-from sre_platform.embedded import parts
+from sre_platform.diagnosis.rules.disk_filling import FULL_SHARE
+from sre_platform.embedded import envoy, parts
 from sre_platform.embedded.lab_build import LINKS, LOGS, RELEASES, build
 from sre_platform.embedded.stack import (
     HOME,
@@ -159,10 +160,27 @@ def test_every_copy_of_a_service_is_told_its_admin_port_and_the_token(tmp_path: 
         assert programs[name].environment["LAB_ADMIN_TOKEN"] == environment["SRE_LAB_ADMIN_TOKEN"]
 
 
-def test_the_alert_for_a_filling_volume_knows_its_budget() -> None:
+@pytest.mark.parametrize("found", [None, "/opt/envoy"])
+def test_orders_reaches_payments_through_envoy_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: str | None
+) -> None:
+    monkeypatch.setattr(envoy, "executable", lambda: found)
+    stack = Stack.plan(tmp_path, "embedded")
+    programs = {program.name: program for program in stack.programs([])}
+    words = programs["orders"].command
+    assert words[words.index("-payments") + 1] == stack.url("PAYMENTS_ROUTE" if found else "PAYMENTS")
+    assert ("envoy" in programs) is bool(found)
+    assert stack.environment()["SRE_LAB_ENVOY_ADMIN_URL"] == (stack.url("ENVOY_ADMIN") if found else "")
+
+
+def test_the_drill_that_fills_the_log_volume_knows_its_budget() -> None:
+    """It has to cross the alert's threshold, and would fill the volume if nobody did anything."""
     rules = yaml.safe_load((HOME / "experiments" / "lab" / "catalog.yaml").read_text())["alert_rules"]
     [filling] = [rule for rule in rules if rule["name"] == "DiskFilling"]
-    assert filling["threshold"] == int(0.8 * LOG_VOLUME_MIB * 2**20)
+    drill = yaml.safe_load((HOME / "experiments" / "payments" / "disk-filling.yaml").read_text())
+    [fault] = [a["provider"]["arguments"] for a in drill["method"] if "fault" in a["provider"].get("arguments", {})]
+    assert filling["threshold"] == FULL_SHARE
+    assert fault["value"] * fault["ttl_s"] / 1024 > LOG_VOLUME_MIB
 
 
 def test_a_pid_file_of_another_process_is_not_taken_for_a_running_stack(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from sre_platform.catalog.models import Service, topology
 from sre_platform.engine.work import Work
 from sre_platform.incidents.domain import State
-from sre_platform.incidents.models import Incident
+from sre_platform.incidents.models import Incident, IncidentAlert
+from sre_platform.intake.models import Alert
 from sre_platform.playbook.schema import parse_playbook
 from sre_platform.remediation.models import Step
 from tests.engine.story import IN_SCOPE
@@ -33,7 +34,12 @@ def work_on(about: Incident) -> Work:
 
 
 def opened(service: str, key: str = "") -> Incident:
-    return incident(State.DIAGNOSED, service=service, key=key or service)
+    """An incident whose one alert fires: quietly, so that no service that depends on this one is judged a victim."""
+    about = incident(State.DIAGNOSED, service=service, key=key or service)
+    fields = {"name": "Down", "service": service, "labels": {}, "annotations": {}, "quiet": "a test's"}
+    fires = Alert.objects.create(fingerprint=f"alert of {about.pk}", starts_at=about.opened_at, **fields)
+    IncidentAlert.objects.create(incident=about, alert=fires, reason="opened the incident")
+    return about
 
 
 def step_for(about: Incident, service: str) -> Step:

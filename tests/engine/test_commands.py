@@ -53,7 +53,8 @@ def test_sync_tells_a_machine_what_changed_and_what_was_refused(capsys, tmp_path
 
 def test_exported_rules_are_what_a_prometheus_loads(capsys, settings):
     catalog = settings.BASE_DIR / "experiments" / "lab" / "catalog.yaml"
-    sync_catalog(catalog, dict.fromkeys(variables(catalog.read_text()), "http://127.0.0.1:1"))
+    named = dict.fromkeys(variables(catalog.read_text()), "http://127.0.0.1:1") | {"SRE_LAB_DIR": "/srv/lab"}
+    sync_catalog(catalog, named)
     [group] = yaml.safe_load(said(capsys, "export_rules", interval=5.0))["groups"]
     exported = {(rule["alert"], rule["labels"]["service"]) for rule in group["rules"]}
     assert exported == set(AlertRule.objects.filter(enabled=True).values_list("name", "service"))

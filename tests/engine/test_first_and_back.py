@@ -98,6 +98,7 @@ def test_when_it_fails_the_repair_is_not_begun(shop, two, users):
     assert two.steps.repairs().get().applying_at is None
     users.refuses = False
     drive(two)
+    assert two.steps.get(action="restart_service").state == "failed", "it counts as tried"
     assert shop.supervisor.effects == []
 
 
@@ -129,6 +130,21 @@ def test_alerts_that_resolve_after_the_decision_end_it_with_nothing_done(shop):
     assert step_on(incident) == State.RESOLVED
     assert (shop.supervisor.effects, shop.release) == ([], "v2")
     assert incident.steps.repairs().get().state == "cancelled"
+
+
+def test_alerts_that_resolve_while_something_comes_first_end_it_after_that_was_taken_back(shop, two, users):
+    apply = users.apply
+
+    def apply_and_resolve(*args):
+        said = apply(*args)
+        alert("resolved")
+        return said
+
+    users.apply = apply_and_resolve
+    assert step_on(two) == State.UNHEALTHY
+    assert "all alerts resolved before anything was done" in last(two).reason
+    assert drive(two).state == State.RESOLVED
+    assert shop.supervisor.effects == [DRAIN, FILL]
 
 
 def unverified(shop):

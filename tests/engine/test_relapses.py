@@ -10,7 +10,8 @@ from sre_platform.incidents import record
 from sre_platform.incidents.domain import State
 from sre_platform.incidents.models import Incident
 from sre_platform.kernel.clock import now
-from tests.engine.story import alert, drive, events, fire, install, last, sound, step_on
+from sre_platform.tickets.models import LocalTicket
+from tests.engine.story import alert, delivered, drive, events, fire, install, last, sound, step_on
 from tests.engine.story import strict as impatient
 
 pytestmark = pytest.mark.django_db
@@ -80,6 +81,16 @@ def test_an_alert_on_the_same_service_reopens_it_and_the_next_rung_is_tried(shop
     tried = list(healed.steps.repairs().order_by("pk").values_list("action", flat=True))
     assert tried == ["rollback_release", "restart_service"]
     assert sound(healed)
+
+
+def test_a_relapse_that_goes_to_people_opens_its_ticket_again(shop, healed):
+    ticket = delivered(healed)
+    assert (ticket.actual, LocalTicket.objects.get().closed) == ("closed", True)
+    alert(starts_s=1)
+    Incident.objects.filter(pk=healed.pk).update(playbooks=[])
+    assert drive(Incident.objects.get(pk=healed.pk)).state == State.ESCALATED
+    again = delivered(healed)
+    assert (again.pk, again.actual, LocalTicket.objects.get().closed) == (ticket.pk, "open", False)
 
 
 def test_after_another_deploy_the_same_alert_is_new_trouble(shop, healed):

@@ -28,7 +28,8 @@ policies:
   - {name: careful, mode: approve}
 """
 VARIABLES = {"ORDERS_URL": "http://127.0.0.1:9001"}
-LAB = {f"SRE_LAB_{name}_URL": "http://127.0.0.1:1" for name in ("USERS", "STOREFRONT", "ORDERS", "PAYMENTS")}
+LAB_PARTS = ("USERS", "STOREFRONT", "ORDERS", "PAYMENTS", "PAYMENTS_CANARY", "ENVOY_ADMIN", "ORDERS_ADMIN")
+LAB = {f"SRE_LAB_{name}_URL": "http://127.0.0.1:1" for name in LAB_PARTS}
 
 
 def catalog(folder: Path, text: str = CATALOG, **variables: str):
@@ -58,6 +59,7 @@ def test_a_playbook_without_problems_has_none():
     [
         ("[process_down]", "[process_up]", "There is no rule 'process_up'; known are: bad_release, "),
         ("- process\n", "- processes\n", "There is no collector 'processes'; known are: "),
+        ("  - restart_service:", "  - first: [look]\n    restart_service:", "There is no action 'look'; known are: "),
         ("restart_service:", "restart:", "There is no action 'restart'; known are: "),
         ("{tries: 2}", "{attempts: 2}", "health: attempts: extra inputs are not permitted"),
         ("{tries: 2}", "{tries: many}", "health: tries: "),
@@ -209,6 +211,11 @@ def test_each_change_of_a_policy_is_a_version_and_says_which_file_it_came_from(t
     ("old", "new", "said"),
     [
         ("- restart_service", "- restart", "policy gold: plan: There is no action 'restart'; known are: "),
+        (
+            "- restart_service",
+            "- {restart_service: {}, first: [capture: {}]}",
+            "policy gold: plan: There is no action 'capture'; known are: ",
+        ),
         ("{to: v1}", "{too: v1}", "policy gold: plan: rollback_release: too: extra inputs are not permitted"),
         (
             "- rollback_release: {to: v1}",
@@ -250,7 +257,7 @@ def test_a_variable_whose_value_looks_like_another_is_not_expanded_again(tmp_pat
 
 def test_the_labs_catalog_and_the_platforms_playbooks_are_good(capsys):
     file = settings.BASE_DIR / "experiments" / "lab" / "catalog.yaml"
-    assert len(sync_catalog(file, LAB | {"SRE_LAB_DIR": "/tmp/lab"})) == 3  # noqa: S108 not opened
+    assert len(sync_catalog(file, LAB | {"SRE_LAB_DIR": "/tmp/lab"})) == 4  # noqa: S108 not opened
     call_command("sync")
     assert sync_playbooks(settings.BASE_DIR / "playbooks") == ([], [])
     assert "service-down v1 is in force, from playbooks/service/down.yaml." in capsys.readouterr().out

@@ -41,12 +41,16 @@ class Cluster:
 
 @dataclass
 class FakeEnvoy:
-    """The fake's inside: ``effects`` are the runtime changes, in order; ``watch`` is called right before each."""
+    """The fake's inside: ``effects`` are the runtime changes, in order; ``watch`` is called right before each.
+
+    ``traffic`` is called whenever the statistics are read: what is served between two readings.
+    """
 
     runtime: dict[str, str] = field(default_factory=dict)
     clusters: dict[str, Cluster] = field(default_factory=lambda: {"stable": Cluster(), "canary": Cluster()})
     effects: list[dict[str, str]] = field(default_factory=list)
     watch: Callable[[], None] = lambda: None
+    traffic: Callable[[], None] = lambda: None
     admin_layer: bool = True
     down: bool = False
     url: str = ""
@@ -76,6 +80,7 @@ class FakeEnvoy:
         if (call.method, parts.path) == ("GET", "/runtime"):
             return self._runtime()
         if (call.method, parts.path) == ("GET", "/stats/prometheus"):
+            self.traffic()
             return Answer(200, "\n".join(c.page(name) for name, c in self.clusters.items()).encode() + b"\n")
         return Answer(404, b"invalid path")
 

@@ -2,18 +2,20 @@
 
 import gzip
 import os
+import resource
 import time
 from pathlib import Path
 
 import pytest
 
 from sre_platform.clients import rotated
+from sre_platform.clients.rotated import opened as open_folder
 from sre_platform.clients.supervisor import Supervisor
-from sre_platform.kernel.errors import Malformed, Rejected
+from sre_platform.kernel.errors import Lost, Malformed, Rejected
 from sre_platform.remediation import steps
 from sre_platform.remediation.domain import Seen, World
 from sre_platform.remediation.steps import ACTIONS, Outcome
-from tests.fakes.leases import Died, Mortal, incident, take, with_fate
+from tests.fakes.leases import Died, Mortal, Overtaken, incident, take, with_fate
 from tests.fakes.logs import OLD, lines, logging
 
 PACK, DELETE = ACTIONS.get("compress_logs"), ACTIONS.get("delete_old_logs")
@@ -144,14 +146,75 @@ def test_a_handle_that_could_mean_more_than_rotated_logs_is_malformed(logs, wron
         prepare(logs, target=logs.target(**wrong))
 
 
-def test_a_rotation_in_between_is_noticed(logs):
+def rotate(logs):
+    """As a logger does: the older ones move on, packed or not."""
+    for path in sorted(logs.folder.glob("orders.log.*"), key=lambda path: -int(path.name.split(".")[2])):
+        number, dot, packed = path.name.removeprefix("orders.log.").partition(".")
+        path.rename(logs.folder / f"orders.log.{int(number) + 1}{dot}{packed}")
+    logs.add(1)
+
+
+def test_files_that_rotation_has_renamed_meanwhile_are_packed_under_their_new_names(logs):
     prepared = prepare(logs)
-    for number in (4, 3, 2):
-        (logs.folder / f"orders.log.{number}").rename(logs.folder / f"orders.log.{number + 1}")
-    before = logs.contents()
-    said = apply(logs, prepared)
-    assert said.startswith("0 of 3")
-    assert logs.contents() == before
+    held = set(logs.contents().values())
+    rotate(logs)
+    assert apply(logs, prepared).startswith("3 of 3 logs of orders were packed; ")
+    assert logs.names() == ["orders.log", "orders.log.1", "orders.log.2", *(f"orders.log.{n}.gz" for n in (3, 4, 5))]
+    assert held <= set(logs.contents().values())
+    assert PACK.look(logs.target(), prepared.aim, WORLD) is Seen.DONE
+
+
+@pytest.mark.parametrize(("action", "params"), [(PACK, {}), (DELETE, {"older_than_s": 60})])
+def test_a_rotation_between_decision_and_act_changes_nothing_that_matters_but_a_file_that_is_gone_does(
+    logs, action, params
+):
+    step = steps.from_prepared(
+        prepare(logs, action, **params), incident_id=1, playbook="p", cause="c", action=action.name, target="orders",
+        params=params,
+    )  # fmt: skip
+    rotate(logs)
+    assert steps.changed(step, logs.target(), WORLD) == ""
+    (logs.folder / "orders.log.5").unlink()
+    assert "has changed since the step was prepared" in steps.changed(step, logs.target(), WORLD)
+
+
+def test_undone_after_another_rotation_the_same_lines_are_there_unpacked(logs):
+    prepared = prepare(logs)
+    apply(logs, prepared)
+    rotate(logs)
+    back = prepare(logs, **prepared.undo)
+    rotate(logs)
+    held = logs.contents()
+    assert PACK.look(logs.target(), back.aim, WORLD) is Seen.NOT_DONE
+    assert apply(logs, back) == "3 of 3 logs of orders were unpacked"
+    assert PACK.look(logs.target(), back.aim, WORLD) is Seen.DONE
+    assert logs.contents() == held
+    assert not [name for name in logs.names() if name.endswith(".gz")]
+
+
+def test_old_logs_that_were_renamed_are_deleted_and_no_others(logs):
+    prepared = prepare(logs, DELETE, older_than_s=60)
+    rotate(logs)
+    young = {name: content for name, content in logs.contents().items() if name in ("orders.log.1", "orders.log.2")}
+    assert apply(logs, prepared, DELETE).startswith("3 of 3 old logs of orders were deleted; ")
+    assert logs.contents() == young | {"orders.log": b"now\n"}
+    assert DELETE.look(logs.target(), prepared.aim, WORLD) is Seen.DONE
+
+
+def test_rotation_waits_for_us_and_we_wait_for_it_but_not_for_ever(logs, monkeypatch):
+    seen = []
+
+    def rotation_tries():
+        with open_folder(str(logs.folder)) as other:
+            seen.append(other._lock())
+
+    prepared = prepare(logs)
+    apply(logs, prepared, confirm=rotation_tries)
+    assert seen
+    assert not any(seen)
+    monkeypatch.setattr(rotated, "HELD_WITHIN_S", 0.05)
+    with open_folder(str(logs.folder)) as other, other.held(), pytest.raises(Rejected, match="locked by somebody else"):
+        apply(logs, prepared)
 
 
 def test_a_packed_file_that_holds_something_else_is_not_overwritten(logs):
@@ -165,14 +228,15 @@ def test_a_packed_file_that_holds_something_else_is_not_overwritten(logs):
     assert (logs.folder / "orders.log.4").read_bytes() == lines(4)
 
 
-def test_a_full_disk_leaves_the_log_and_no_rubbish(logs, monkeypatch):
-    def full(_descriptor):
-        raise OSError(28, "No space left on device")
-
+def test_where_the_packed_file_has_no_room_the_log_stays_and_no_rubbish(logs):
     prepared, before = prepare(logs), logs.names()
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(Rejected, match=r"log\.4\.gz cannot be written: .*No space left"):
-        apply(logs, prepared)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))  # as a disk that has no more room than that
+    try:
+        with pytest.raises(Rejected, match=r"log\.4\.gz cannot be written: .*File too large"):
+            apply(logs, prepared)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert logs.names() == before
 
 
@@ -242,6 +306,19 @@ def test_an_owner_dies_and_the_next_one_finishes_without_a_line_lost(logs, last)
     assert carry(logs, step).outcome is Outcome.DONE
     assert logs.contents() == before
     assert logs.names() == ["orders.log", "orders.log.1", *(f"orders.log.{number}.gz" for number in (2, 3, 4))]
+
+
+@pytest.mark.parametrize("last", range(1, CONFIRMED + 1))
+@pytest.mark.django_db
+def test_who_is_overtaken_stops_and_the_next_one_finishes(logs, last):
+    before, step = logs.contents(), written(logs)
+    old = with_fate(Overtaken, take(step.incident_id), last)
+    with pytest.raises(Lost, match="taken over"):
+        carry(logs, step, old)
+    assert logs.contents() == before
+    assert carry(logs, step).outcome is Outcome.DONE
+    assert logs.contents() == before
+    assert not [name for name in logs.names() if name.endswith(".part")]
 
 
 @pytest.mark.parametrize("last", range(1, CONFIRMED + 1))

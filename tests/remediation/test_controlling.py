@@ -61,7 +61,7 @@ def bodies(control):
 def test_a_pool_is_enlarged_by_a_factor_and_says_its_bounds(control):
     prepared = prepare(control, setting="pool", factor=1.5)
     assert prepared.says == "Set pool of orders from 10 to 15 connections (it may be 1 to 40)"
-    assert prepared.aim == {"setting": "pool", "value": 15, "before": 10, "etag": '"1"'}
+    assert prepared.aim == {"setting": "pool", "value": 15, "before": 10}
     assert prepared.undo == {"setting": "pool", "value": 10, "only_from": 15}
     assert [effect.as_json() for effect in prepared.effects] == [
         {"verb": "PUT", "to": f"{control.url}/settings/pool", "body": {"value": 15}}
@@ -138,8 +138,8 @@ def test_breakers_and_flags_refuse_what_is_so_already(control):
         prepare(control, BREAKER, breaker="payments")
     with pytest.raises(Rejected, match="Flag recommendations of orders is off already"):
         prepare(control, FLAG, flag="recommendations")
-    control.set("breakers/payments", state="half_open")
-    with pytest.raises(Rejected, match="deciding by itself"):
+    control.set("breakers/payments", state="ajar")
+    with pytest.raises(Malformed, match="Breaker payments of orders is in no known state: 'ajar'"):
         prepare(control, BREAKER, breaker="payments")
     control.set("flags/recommendations", enabled=0)
     with pytest.raises(Malformed, match="neither on nor off"):
@@ -151,6 +151,18 @@ def test_a_breaker_is_opened_for_a_time(control):
     assert "Open the circuit breaker payments of orders (closed now)" in prepared.says
     apply(control, BREAKER, prepared)
     assert bodies(control) == [{"state": "open", "ttl_s": 60}]
+
+
+def test_a_breaker_that_half_opened_by_itself_is_opened_again_and_not_closed_by_an_undo(control):
+    control.set("breakers/payments", state="half_open")
+    prepared = prepare(control, BREAKER, breaker="payments")
+    control.set("breakers/payments", state="closed")  # it decides by itself, in between too
+    apply(control, BREAKER, prepared)
+    control.set("breakers/payments", state="half_open")  # its time is over
+    back = prepare(control, BREAKER, **prepared.undo)
+    assert (back.effects, BREAKER.look(control.target(), back.aim, WORLD)) == ([], Seen.DONE)
+    assert "not touched" in apply(control, BREAKER, back)
+    assert bodies(control) == [{"state": "open"}]
 
 
 def test_without_its_token_nothing_is_asked(control, monkeypatch):
@@ -198,8 +210,15 @@ def test_a_wrong_handle_is_named(control, change, said):
 def test_what_somebody_else_changed_in_between_is_not_overwritten(control):
     prepared = prepare(control, setting="pool", factor=1.5)
     control.set("settings/pool", value=20)
-    with pytest.raises(Rejected, match="changed by somebody else"):
+    with pytest.raises(Rejected, match="pool was 10 and is 20 now: somebody has changed it"):
         apply(control, SETTING, prepared)
+    assert (control.value("settings/pool"), control.writes) == (20, [])
+
+
+def test_what_somebody_else_changes_at_the_last_moment_is_not_overwritten(control):
+    prepared = prepare(control, setting="pool", factor=1.5)
+    with pytest.raises(Rejected, match="changed by somebody else"):
+        apply(control, SETTING, prepared, lambda: control.set("settings/pool", value=20))
     assert (control.value("settings/pool"), control.writes) == (20, [])
 
 

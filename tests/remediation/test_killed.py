@@ -28,6 +28,7 @@ from tests.fakes.shop import shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PLACES = 20  # of each action, single bytecode instructions: what fits into a minute together with the other tests
+UNDO_PLACES = 8
 STOP, START = ("stop", "payments"), ("start", "payments")
 NOWHERE = World(Supervisor(""), {})
 
@@ -42,6 +43,7 @@ class Stage:
     world: World
     half: Callable[[], Any]
     whole: Callable[[], bool]
+    undone: Callable[[], bool]
     unmoved: Callable[[], Any] = lambda: None
 
     def written(self) -> Step:
@@ -68,7 +70,7 @@ def restart(folder: Path, stack: ExitStack) -> Stage:
     half, done = ([], [STOP], [STOP, START]), [STOP, START]
     return Stage(
         "restart_service", {}, it.target(), it.world(), lambda: effects in half,
-        lambda: effects == done and it.process.state == "RUNNING",
+        lambda: effects == done and it.process.state == "RUNNING", lambda: effects == done,
     )  # fmt: skip
 
 
@@ -83,33 +85,42 @@ def rollback(folder: Path, stack: ExitStack) -> Stage:
 
     stage.action, stage.unmoved = "rollback_release", switched
     stage.whole = lambda: restarted() and os.readlink(link).endswith("v1")
+    stage.undone = lambda: stage.world.supervisor.process("payments").running and os.readlink(link).endswith("v2")
     return stage
 
 
-def control(action: str, path: str, params: dict[str, Any], body: dict[str, Any]) -> Callable[..., Stage]:
+def control(action: str, path: str, params: dict[str, Any], *bodies: dict[str, Any]) -> Callable[..., Stage]:
     def stage(folder: Path, stack: ExitStack) -> Stage:
         it = stack.enter_context(controlling())
-        done = [("PUT", f"{it.url}/{path}", body)]
-        return Stage(action, params, it.target(), NOWHERE, lambda: it.writes in ([], done), lambda: it.writes == done)
+        done, back = [("PUT", f"{it.url}/{path}", body) for body in bodies]
+        return Stage(
+            action, params, it.target(), NOWHERE, lambda: it.writes in ([], [done]), lambda: it.writes == [done],
+            lambda: it.writes == [done, back],
+        )  # fmt: skip
 
     return stage
 
 
 def logs(folder: Path, stack: ExitStack) -> Stage:
     it = stack.enter_context(logging(folder, rotated=3))
-    before = it.contents()
+    before, there = it.contents(), it.names()
     packed = ["orders.log", "orders.log.1", *(f"orders.log.{number}.gz" for number in (2, 3))]
     return Stage(
         "compress_logs", {}, it.target(), NOWHERE, lambda: it.contents() == before,
         lambda: it.contents() == before and it.names() == packed,
+        lambda: it.contents() == before and it.names() == there,
     )  # fmt: skip
 
 
 STAGES = {
     "restart_service": restart,
     "rollback_release": rollback,
-    "adjust_setting": control("adjust_setting", "settings/pool", {"setting": "pool", "factor": 1.5}, {"value": 15}),
-    "set_breaker": control("set_breaker", "breakers/payments", {"breaker": "payments"}, {"state": "open"}),
+    "adjust_setting": control(
+        "adjust_setting", "settings/pool", {"setting": "pool", "factor": 1.5}, {"value": 15}, {"value": 10}
+    ),
+    "set_breaker": control(
+        "set_breaker", "breakers/payments", {"breaker": "payments"}, {"state": "open"}, {"state": "closed"}
+    ),
     "compress_logs": logs,
 }
 
@@ -160,6 +171,26 @@ def test_killed_between_any_two_instructions_its_effect_happens_once(staged):
     assert [wrong for wrong in found if wrong] == []
 
 
+def undo_killed_at(staged, place: int) -> tuple[bool, str]:
+    """Whether the undo was killed there, and what is wrong after the next owner finished it."""
+    with ExitStack() as stack:
+        stage = staged(stack)
+        step = stage.written()
+        assert stage.finish(step).outcome is Outcome.DONE
+        undo = steps.begin_undo(step, stage.target, stage.world)
+        killed = dying.dies(stage.carrying(undo), place, opcodes=True)
+        carried = stage.finish(steps.begin_undo(step, stage.target, stage.world))
+        done = carried.outcome is Outcome.DONE and stage.undone()
+        return killed, "" if done else f"at {place} the next owner says {carried.said}"
+
+
+def test_an_undo_that_is_killed_anywhere_is_finished_once(staged):
+    total = count(staged, opcodes=True)  # of the step itself: its undo goes the same way
+    found = [undo_killed_at(staged, place) for place in dying.places(total, UNDO_PLACES)]
+    assert [wrong for _, wrong in found if wrong] == []
+    assert sum(killed for killed, _ in found) >= UNDO_PLACES // 2
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_killed_before_every_single_line(staged):
@@ -174,7 +205,7 @@ def test_killed_while_its_write_is_on_the_way(monkeypatch, moment):
     monkeypatch.setenv(TOKEN_ENV, TOKEN)
     arrived = Event()
     with controlling() as it:
-        stage = Stage("adjust_setting", {"setting": "pool", "factor": 1.5}, it.target(), NOWHERE, bool, bool)
+        stage = Stage("adjust_setting", {"setting": "pool", "factor": 1.5}, it.target(), NOWHERE, bool, bool, bool)
         step = stage.written()
 
         def armed(kill):
@@ -198,7 +229,7 @@ def test_killed_while_its_write_is_on_the_way(monkeypatch, moment):
 @pytest.mark.parametrize("verb", ["stop", "start"])
 def test_killed_while_the_supervisor_is_at_it(tmp_path, verb):
     with shop(tmp_path) as it:
-        stage = Stage("restart_service", {}, it.target(), it.world(), bool, bool)
+        stage = Stage("restart_service", {}, it.target(), it.world(), bool, bool, bool)
         step = stage.written()
 
         def armed(kill):

@@ -65,6 +65,16 @@ def test_what_is_told_to_a_rollout_that_has_moved_on_is_refused_by_the_server(ro
     assert look("argo_rollout", rollout, aim) is Seen.DONE  # that step's pause has ended, whoever ended it
 
 
+def test_another_release_is_not_aborted_in_place_of_the_one_that_was_seen(rollout):
+    """With a workloadRef the template, and so the hash, changes without the Rollout's generation."""
+    aim = prepare("argo_rollout", rollout, do="abort").aim
+    rollout.fake.meanwhile = lambda: status(rollout, currentPodHash="0123abcd")
+    with pytest.raises(Rejected, match="testing value /status/currentPodHash failed"):
+        apply("argo_rollout", rollout, aim)
+    assert rollout.fake.writes == []
+    assert look("argo_rollout", rollout, aim) is Seen.UNKNOWN
+
+
 @pytest.mark.parametrize(
     ("do", "values", "why"),
     [

@@ -4,8 +4,10 @@ import pytest
 
 from sre_platform.kernel.errors import Rejected
 from sre_platform.remediation.domain import Seen
+from sre_platform.remediation.steps import Outcome
 from tests.fakes.kubernetes import NAMESPACE, Shop, serving_kubernetes
-from tests.remediation.kube import apply, look, prepare, refused
+from tests.fakes.leases import Died, Mortal, take, with_fate
+from tests.remediation.kube import apply, carry, look, prepare, refused, written
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ def test_the_worst_pod_is_evicted_and_says_whose_uid(shop):
     worst = shop.unready(2, restarts=9)
     prepared = prepare("k8s_evict_pod", shop)
     reach = prepared.reach
-    assert prepared.aim == {"pod": worst, "uid": shop.pods[worst]["metadata"]["uid"]}
+    assert prepared.aim == {"pod": worst, "uid": shop.pods[worst]["metadata"]["uid"], "even_ready": False}
     assert (reach.total, reach.ready, reach.takes) == (3, 1, 0)
     assert (prepared.undo, prepared.irreversible) == (None, "the pod is gone, and its owner has made another one")
     apply("k8s_evict_pod", shop, prepared.aim)
@@ -108,6 +110,30 @@ def test_a_pod_that_recovered_since_it_was_chosen_is_no_longer_the_same_step(sho
     healed = [{"type": "Ready", "status": "True"}]
     shop.fake.change(f"{shop.pods_path}/{name}", lambda pod: pod["status"].update(conditions=healed))
     assert refused("k8s_evict_pod", shop, "is ready, so it is not evicted")
+
+
+@pytest.mark.django_db
+def test_who_takes_an_eviction_over_does_not_evict_what_has_recovered(shop):
+    name = shop.unready()
+    step = written(shop, "k8s_evict_pod")
+    with pytest.raises(Died):
+        carry(shop, step, with_fate(Mortal, take(step.incident_id), 2))  # it was begun, and nothing was sent
+    healed = [{"type": "Ready", "status": "True"}]
+    shop.fake.change(f"{shop.pods_path}/{name}", lambda pod: pod["status"].update(conditions=healed))
+    carried = carry(shop, step)
+    assert (carried.outcome, shop.fake.writes) == (Outcome.FAILED, [])
+    assert "is ready by now, so it is not evicted" in carried.said
+
+
+@pytest.mark.django_db
+def test_who_takes_a_cordon_over_counts_the_nodes_again(shop):
+    step = written(shop, "k8s_cordon", node="node-1")
+    with pytest.raises(Died):
+        carry(shop, step, with_fate(Mortal, take(step.incident_id), 2))
+    shop.fake.change("/api/v1/nodes/node-2", lambda found: found["spec"].update(unschedulable=True))
+    carried = carry(shop, step)
+    assert (carried.outcome, shop.fake.writes) == (Outcome.FAILED, [])
+    assert "only 1 nodes would take pods" in carried.said
 
 
 def test_a_pod_that_nobody_would_replace_is_not_evicted(shop):

@@ -153,6 +153,15 @@ def test_undo_to_a_revision_and_back_by_its_own_undo(shop):
     assert shop.container["image"] == "payments:v3"
 
 
+def test_the_undo_of_an_undo_does_not_take_back_a_newer_release(shop):
+    prepared = prepare("k8s_undo_rollout", shop)
+    apply("k8s_undo_rollout", shop, prepared.aim)
+    shop.fake.settle()
+    shop.deploy("payments:v3")
+    shop.fake.writes.clear()
+    assert refused("k8s_undo_rollout", shop, "is not as it was left", **prepared.undo)
+
+
 def test_what_undo_refuses(shop):
     assert refused("k8s_undo_rollout", shop, "keeps no revision 7", to_revision=7)
     assert refused("k8s_undo_rollout", shop, "runs revision 2 already", to_revision=2)
@@ -250,5 +259,10 @@ def test_what_an_autoscaler_owns_or_somebody_has_switched_off_is_not_scaled(shop
     shop.fake.create(path + "pay-hpa", "HorizontalPodAutoscaler", own)
     assert refused("k8s_scale", shop, "autoscaler pay-hpa decides", factor=2)
     shop.fake.delete(path + "pay-hpa")
+    aim = prepare("k8s_scale", shop, factor=2).aim
+    shop.fake.create(path + "late", "HorizontalPodAutoscaler", own)
+    with pytest.raises(Rejected, match="autoscaler late decides"):
+        apply("k8s_scale", shop, aim)
+    shop.fake.delete(path + "late")
     spec(shop, replicas=0)
     assert refused("k8s_scale", shop, "somebody's decision", factor=2)

@@ -17,6 +17,7 @@ from tests.fakes.leases import Died, Mortal, Overtaken, take, with_fate
 from tests.remediation.kube import CASES, WORLD, apply, carry, look, nothing, prepare, seen, written
 
 pytestmark = pytest.mark.django_db
+BY_OTHER_UID = ("k8s_cordon", "k8s_evict_pod")  # whose aims name a node and a pod
 REVERSIBLE = [name for name, case in CASES.items() if case.undo]
 
 
@@ -88,6 +89,24 @@ def test_whoever_was_faster_is_not_overwritten(case, fake, tmp_path):
     assert len(states) == 1
     assert [json.dumps(fake.objects), fake.writes] == [states[0], []]
     assert "nothing was done" in said or "had gone by itself" in said
+
+
+def test_after_somebody_elses_change_nobody_knows_whether_it_was_done(case, fake, tmp_path):
+    shop = case.shop(fake, tmp_path)
+    aim = prepare(case.name, shop, **case.params).aim
+    case.interfere(shop)
+    expected = Seen.DONE if case.name == "k8s_evict_pod" else Seen.UNKNOWN  # that pod is gone, whoever did it
+    assert look(case.name, shop, aim) is expected
+
+
+@pytest.mark.parametrize("which", [name for name, case in CASES.items() if case.name not in BY_OTHER_UID])
+def test_of_a_workload_that_was_made_anew_nobody_knows_either(which, fake, tmp_path):
+    case = CASES[which]
+    shop = case.shop(fake, tmp_path)
+    aim = prepare(case.name, shop, **case.params).aim
+    apply(case.name, shop, aim)
+    fake.create(shop.path, shop.kind, shop.found)
+    assert look(case.name, shop, aim) is Seen.UNKNOWN
 
 
 def test_a_target_that_changed_since_it_was_prepared_is_left_alone(case, fake, tmp_path):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,24 @@ class Scene:
 
     def page(self, call: Call) -> Answer:
         return Answer(503 if call.path in self.ill else 200, b"ok")
+
+    def remembered(self) -> tuple[Any, ...]:
+        """The world as it is, for ``restore``."""
+        processes = {name: replace(process) for name, process in self.supervisor.processes.items()}
+        return self.release, releases.running(self.canary_link), dict(self.envoy.runtime), processes
+
+    def restore(self, world: tuple[Any, ...]) -> None:
+        """The world as it was, and nothing done to it yet."""
+        release, canary, runtime, processes = world
+        releases.switch(self.link, str(self.folder / "releases"), release)
+        if canary:
+            releases.switch(self.canary_link, str(self.folder / "releases"), canary)
+        else:
+            Path(self.canary_link).unlink(missing_ok=True)
+        self.envoy.runtime = dict(runtime)
+        self.supervisor.processes.update({name: replace(process) for name, process in processes.items()})
+        self.supervisor.effects.clear()
+        self.envoy.effects.clear()
 
     def fields(self) -> dict[str, Any]:
         """The service as the catalog has it."""

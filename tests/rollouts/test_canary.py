@@ -1,5 +1,6 @@
 """The judgement of a canary: exact small cases, what must not matter, and how often it errs."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from sre_platform.kernel.errors import Malformed
 from sre_platform.rollouts.canary import judge
 from sre_platform.rollouts.domain import Judgement, Request, Verdict
+from tests.rollouts.odd_traffic import odd, odd_requests
 from tests.rollouts.traffic import HEALTHY, Fault, Shape, requests, shape
 
 STEADY = Shape(200, 0.5, "lognormal", 0.5, 40, 0, 0, 0.5, 0, 0)
@@ -125,8 +127,41 @@ def test_a_slow_service_is_judged_by_all_of_its_hour() -> None:
     assert found.verdict is Verdict.FAIL
 
 
+def test_a_light_tail_passes_with_few_requests_and_a_heavy_one_does_not() -> None:
+    for spread, verdict in ((0.3, Verdict.PASS), (1.0, Verdict.INCONCLUSIVE)):
+        few = Shape(20, 0.5, "lognormal", spread, 40, 0, 0, 0.5, 0, 0)
+        assert judge(*requests(Random(6), few)).verdict is verdict
+
+
+def test_a_tail_that_may_be_slower_does_not_pass() -> None:
+    random, fault = Random(7), Fault(tail_slower=1.2)
+    heavy = Shape(100, 0.3, "pareto", 2.0, 40, 0.1, 0.1, 0.9, 0, 0)
+    passed = [judge(*requests(random, heavy, fault)).verdict is Verdict.PASS for _ in range(30)]
+    assert sum(passed) <= 2  # 95 % for each; by the P99 alone, a third would
+
+
+def test_few_requests_without_a_5xx_do_not_pass_as_free_of_them() -> None:
+    baseline, few, enough = regular(60, 50), regular(60, 4), regular(60, 6)
+    assert said(judge(baseline, few))["5xx_share"] == "inconclusive"
+    assert said(judge(baseline, enough))["5xx_share"] == "pass"
+
+
+def test_versions_that_wander_on_their_own_seldom_fail() -> None:
+    """Without :mod:`.wander` ten of these fail; two in a hundred do with it, and one of 40 may."""
+    random = Random(9)
+    wandering = [replace(shape(random), own_wander=0.2, own_memory=0.9) for _ in range(40)]
+    failed = [judge(*requests(random, of)).verdict is Verdict.FAIL for of in wandering]
+    assert sum(failed) <= 1
+
+
+def test_odd_shapes_seldom_fail() -> None:
+    random = Random(10)
+    failed = [judge(*odd_requests(random, odd(random))).verdict is Verdict.FAIL for _ in range(100)]
+    assert sum(failed) <= 1
+
+
 rows = st.lists(
-    st.builds(Request, st.floats(-1e6, 1e6), st.sampled_from([200, 404, 500]), st.floats(0, 1e12)), max_size=60
+    st.builds(Request, st.floats(-1e6, 1e6), st.sampled_from([200, 404, 500]), st.floats(0, 1.7e308)), max_size=60
 )
 
 

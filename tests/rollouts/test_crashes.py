@@ -7,7 +7,6 @@ import pytest
 from django.db import connection, transaction
 
 from sre_platform.catalog.models import Change
-from sre_platform.clients import releases
 from sre_platform.rollouts.models import Rollout
 from sre_platform.rollouts.walk import State
 from tests.fakes.leases import Died
@@ -41,30 +40,23 @@ def dying_before(number):
 
 
 def each_death(it, begin, serve, last_state):
-    """Each way to die on the way from ``begin``'s roll-out to ``last_state``; the world is as before each time."""
+    """Each way to die from where ``begin``'s roll-out stands to ``last_state``; all is as there before each time."""
+    rollout = begin()
+    world = it.remembered()
+    it.restore(world)
     for number in count(1):
         with transaction.atomic():
-            rollout = begin()
-            it.supervisor.effects.clear()
-            it.envoy.effects.clear()
             with dying_before(number) as died, suppress(Died):
                 ticks(it, rollout, until=[last_state], serve=serve)
             if died:
                 ticks(it, rollout, until=[last_state], serve=serve)
                 yield died[0], rollout
             transaction.set_rollback(True)
-        restore(it)
+        it.restore(world)
+        rollout = Rollout.objects.get(pk=rollout.pk)
         if not died:
             assert number > 10
             return
-
-
-def restore(it):
-    releases.switch(it.link, str(it.folder / "releases"), "v1")
-    it.supervisor.processes[CANARY].die("STOPPED")
-    it.supervisor.processes[BASELINE].spawn()
-    it.envoy.runtime.clear()
-    (it.folder / "canary").unlink(missing_ok=True)
 
 
 def done(it, verb, name):

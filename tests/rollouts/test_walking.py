@@ -88,6 +88,7 @@ def test_a_bad_canary_loses_all_traffic_before_anything_else_is_done(it):
     assert (rollout.state, it.envoy.weight, it.runs(CANARY), it.runs(BASELINE)) == (State.ROLLED_BACK, 0, False, True)
     assert order == ["start", "weigh", "weigh", "stop"]
     assert "requests to the canary failed with 5xx" in rollout.events.get(name="rolling_back").reason
+    assert "requests to the canary failed with 5xx" in rollout.reason, "the end says why, too"
     assert rollout.events.get(name="rolling_back").data["numbers"]["verdict"] == "fail"
     assert (it.release, Change.objects.count()) == ("v1", 0)
     assert rollout.tell_at is not None
@@ -330,6 +331,22 @@ def test_a_promoted_release_that_does_not_come_up_is_taken_back(it):
     ticks(it, rollout, by=walking)
     assert (rollout.state, it.release, it.envoy.weight) == (State.FAILED, "v1", 0)
     assert (it.runs(BASELINE), it.runs(CANARY)) == (True, False)
+
+
+def test_a_canary_that_dies_while_it_is_promoted_loses_the_traffic_at_once(it):
+    rollout = ticks(it, it.begin(), until=[State.PROMOTING])
+    it.ill.add("/baseline")  # it takes its time to start
+    walking = it.walk(rollout)
+    walking.tick()
+    assert (it.envoy.weight, it.release) == (100, "v2")
+    it.supervisor.processes[CANARY].die()
+    stops = []
+    it.supervisor.watch = lambda verb, name: stops.append((verb, name, it.envoy.weight))
+    it.ill.clear()
+    Rollout.objects.filter(pk=rollout.pk).update(state=State.ROLLING_BACK)
+    ticks(it, rollout, by=walking)
+    assert stops == [("stop", BASELINE, 0), ("start", BASELINE, 0)], "the traffic moves before the baseline does"
+    assert (rollout.state, it.release, it.envoy.weight) == (State.ROLLED_BACK, "v1", 0)
 
 
 def test_a_tick_takes_as_many_queries_with_a_hundred_samples_as_with_few(it):

@@ -30,6 +30,7 @@ class Shape:
     own_memory: float = 0.0  # of that wandering
     bursts: float = 0.0  # share of seconds in which everything takes three times as long
     seconds: int = 60
+    past: int = 0  # seconds before time 0 in which the baseline serves alone
 
     @property
     def canary_rps(self) -> float:
@@ -73,14 +74,14 @@ def requests(random: Random, of: Shape, fault: Fault = HEALTHY) -> tuple[list[Re
     answered: tuple[list[Request], list[Request]] = ([], [])
     load = slow = 0.0
     own = [random.gauss(0, 1) * (of.own_memory > 0) for _ in answered]
-    for second in range(of.seconds):
+    for second in range(-of.past, of.seconds):
         load, slow = (of.memory * x + (1 - of.memory**2) ** 0.5 * random.gauss(0, 1) for x in (load, slow))
         day = of.slope * second / 60
         level = exp(of.latency_wander * (slow + day)) * (3.0 if random.random() < of.bursts else 1.0)
         own = [of.own_memory * x + (1 - of.own_memory**2) ** 0.5 * random.gauss(0, 1) for x in own]
         levels = [level * exp(of.own_wander * x) for x in own]
         for _ in range(_poisson(random, of.rps * exp(of.load_wander * load + 0.3 * day - of.load_wander**2 / 2))):
-            canary = random.random() < of.share
+            canary = random.random() < of.share and second >= 0
             answered[canary].append(_request(random, of, second, levels[canary], fault if canary else HEALTHY))
     return answered
 

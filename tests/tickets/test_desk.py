@@ -72,6 +72,9 @@ def test_every_call_is_idempotent_by_key(system):
         it.close(first[0])
     assert holds()[-1 if it.name == "local" else 0] == ("[escalated] It fails", True, 2)
     assert it.open(DRAFT) == first  # also one that is closed
+    for _ in range(2):
+        it.reopen(first[0])
+    assert holds()[-1 if it.name == "local" else 0] == ("[escalated] It fails", False, 2)
     assert len(holds()) == 2
 
 

@@ -8,7 +8,7 @@ from django.test import Client
 
 from sre_platform.playbook.models import PlaybookVersion
 from sre_platform.tickets.models import LocalTicket
-from tests.web import factories, test_flame, test_goroutines
+from tests.web import factories, test_flame, test_goroutines, test_rollouts
 from tests.web.test_ledger import sent
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -39,6 +39,7 @@ def test_no_page_violates_the_policy_or_is_wider_than_the_window(live_server, st
     pages += ["/ledger/", "/ledger/?incident=x", f"/ledger/{sent(factories.alert()).pk}/"]
     looks = (test_goroutines.LEAK, {"goroutine": test_goroutines.LOCKED}, {})
     pages += [test_goroutines.address(test_goroutines.kept(look)) for look in looks]
+    pages += ["/rollouts/", test_rollouts.page(test_rollouts.rollout(events=9))]
     assert _complaints(live_server.url, cookie, pages, width) == []
 
 

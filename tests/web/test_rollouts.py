@@ -72,6 +72,17 @@ def test_one_is_shown_with_its_course_its_checks_and_what_happened(web):
     assert " style=" not in shown
 
 
+def test_a_decision_keeps_its_numbers_however_much_is_measured_after_it(web):
+    row = rollout()
+    numbers = {"checks": [CHECK | {"canary": 987.6}]}
+    RolloutEvent.objects.create(
+        rollout=row, at=row.started_at, name="walking", reason="It passes.", data={"numbers": numbers}
+    )
+    shown = text(web, page(row))
+    assert "The numbers of this decision" in shown
+    assert "987.6 ms" in shown
+
+
 def test_one_takes_as_many_queries_however_much_has_happened(web):
     few, many = rollout(State.PROMOTED, events=1), rollout(State.PROMOTED, events=60)
     assert queries(web, page(few)) == queries(web, page(many)) <= 8

@@ -34,6 +34,7 @@ func main() {
 
 func app(desk *desk, registry *metrics.Registry, client *redis.Client) service.App {
 	poolSize := admin.NewSetting("redis_pool_size", "connections", 1, 256, redis.PoolSize, client.Resize)
+	redisTimeout := admin.NewSetting("redis_timeout_ms", "ms", 10, 2000, redis.Timeout.Milliseconds(), client.GiveUpAfter)
 	return service.App{
 		Name:    "orders",
 		Timeout: requestTimeout,
@@ -41,7 +42,7 @@ func app(desk *desk, registry *metrics.Registry, client *redis.Client) service.A
 		State:   &desk.book.mu,
 		Check:   desk.book.check,
 		Metrics: registry,
-		Admin:   append(desk.cashier.points(), poolSize),
+		Admin:   append(desk.cashier.points(), poolSize, redisTimeout),
 		Faults:  []faults.Kind{desk.archive.fault()},
 	}
 }

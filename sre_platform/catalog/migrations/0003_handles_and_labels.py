@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='service',
             name='handles',
-            field=models.JSONField(blank=True, default=dict, help_text='By what other systems hold it: {"kubernetes": {"namespace": "shop", "deployment": "orders"}}.', validators=[sre_platform.catalog.shapes.check_handles]),
+            field=models.JSONField(blank=True, default=dict, help_text='By what other systems hold it: {"kubernetes": {"namespace": "shop", "name": "orders"}}.', validators=[sre_platform.catalog.shapes.check_handles]),
         ),
         migrations.AddField(
             model_name='service',

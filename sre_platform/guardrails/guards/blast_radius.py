@@ -1,4 +1,5 @@
-from sre_platform.guardrails.domain import Answer, Facts, Request, uncovered
+from sre_platform.guardrails.domain import Answer, Facts, Request
+from sre_platform.guardrails.reach import plain_case
 
 
 class BlastRadius:
@@ -12,17 +13,9 @@ class BlastRadius:
 
     def judge(self, request: Request, facts: Facts) -> tuple[Answer, str]:
         reach, policy = request.reach, facts.policy(request)
-        if reach is None and request.restarts:
-            return Answer.DENY, f"It is not known how many instances of {request.target} {request.action} takes away."
-        if reach is None or reach.takes == 0:
-            return Answer.ALLOW, f"{request.action} takes no ready instance of {request.target} away."
-        if not reach.possible:
-            figures = f"{reach.takes} of {reach.ready} ready of {reach.total}"
-            return Answer.DENY, f"{request.action} says that it takes away {figures} instances, which cannot be."
-        if policy is None:
-            return Answer.DENY, uncovered(request)
-        if reach.total == 1:
-            return Answer.ALLOW, f"{request.target} has one instance, which is all that it can take away."
+        if plain := plain_case(request, policy):
+            return plain
+        assert reach and policy  # noqa: S101 no plain case, for mypy
         share = reach.takes / reach.total
         said = f"It takes away {reach.takes} of {reach.total} instances of {request.target} at once ({share:.0%})"
         said += f"; policy {policy.name} allows {policy.max_blast_share:.0%}."

@@ -1,4 +1,5 @@
-from sre_platform.guardrails.domain import Answer, Facts, Request, uncovered
+from sre_platform.guardrails.domain import Answer, Facts, Request
+from sre_platform.guardrails.reach import plain_case
 
 
 class HealthyShare:
@@ -11,17 +12,9 @@ class HealthyShare:
 
     def judge(self, request: Request, facts: Facts) -> tuple[Answer, str]:
         reach, policy = request.reach, facts.policy(request)
-        if reach is None and request.restarts:
-            return Answer.DENY, f"It is not known how many instances of {request.target} {request.action} takes away."
-        if reach is None or reach.takes == 0:
-            return Answer.ALLOW, f"{request.action} takes no ready instance of {request.target} away."
-        if not reach.possible:
-            figures = f"{reach.takes} of {reach.ready} ready of {reach.total}"
-            return Answer.DENY, f"{request.action} says that it takes away {figures} instances, which cannot be."
-        if policy is None:
-            return Answer.DENY, uncovered(request)
-        if reach.total == 1:
-            return Answer.ALLOW, f"{request.target} has one instance, of which no share could stay."
+        if plain := plain_case(request, policy):
+            return plain
+        assert reach and policy  # noqa: S101 no plain case, for mypy
         left = reach.ready - reach.takes
         said = f"{left} of {reach.total} instances of {request.target} stay ready ({left / reach.total:.0%})"
         said += f"; policy {policy.name} wants {policy.min_healthy_share:.0%}."

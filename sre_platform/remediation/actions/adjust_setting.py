@@ -49,7 +49,7 @@ class AdjustSetting:
         return Prepared(
             says=f"Set {params.setting} of {target.service} from {present} to {wanted} {unit}".rstrip()
             + f" (it may be {low} to {high})",
-            aim={"setting": params.setting, "value": wanted, "before": present, "etag": document.etag},
+            aim={"setting": params.setting, "value": wanted, "before": present},
             undo={"setting": params.setting, "value": present, "only_from": wanted},
             effects=[knob.effect({"value": wanted})] if moves else [],
             diff=[Delta(params.setting, present, wanted)] if moves else [],
@@ -57,7 +57,7 @@ class AdjustSetting:
 
     def apply(self, target: Target, aim: Mapping[str, Any], world: World, confirm: Callable[[], None]) -> str:  # noqa: ARG002
         knob = _knob(target.held_by(SettingsHandle), aim["setting"])
-        done = knob.put({"value": aim["value"]}, aim["etag"], confirm)
+        done = knob.put({"value": aim["value"]}, confirm, aim["before"])
         return f"{aim['setting']} of {target.service} {done}: {aim['value']}, before {aim['before']}"
 
     def look(self, target: Target, aim: Mapping[str, Any], world: World) -> Seen:  # noqa: ARG002

@@ -20,6 +20,7 @@ class DeleteOldLogs:
     name = "delete_old_logs"
     traits = Traits(destroys="the lines of the deleted logs")
     handles = (LogsHandle,)
+    still_fits = staticmethod(clearing.still_fits)
 
     class Params(BaseModel):
         """Only files unchanged for ``older_than_s`` seconds; at most ``max_files`` and ``max_mib`` MiB in one run."""
@@ -51,12 +52,14 @@ class DeleteOldLogs:
         )
 
     def apply(self, target: Target, aim: Mapping[str, Any], world: World, confirm: Callable[[], None]) -> str:  # noqa: ARG002
-        with rotated.opened(target.held_by(LogsHandle).folder) as folder:
-            done = [folder.delete(entry, confirm) for entry in clearing.from_aim(aim["files"])]
+        handle = target.held_by(LogsHandle)
+        with rotated.opened(handle.folder) as folder, folder.held():
+            done = [folder.delete(entry, confirm) for entry in clearing.still_there(folder, handle, aim["files"])]
             free = folder.room()[0]
-        return f"{sum(done)} of {len(done)} old logs of {target.service} were deleted; {mib(free)} are free"
+        return f"{sum(done)} of {len(aim['files'])} old logs of {target.service} were deleted; {mib(free)} are free"
 
     def look(self, target: Target, aim: Mapping[str, Any], world: World) -> Seen:  # noqa: ARG002
-        with rotated.opened(target.held_by(LogsHandle).folder) as folder:
-            left = any(folder.is_there(entry) for entry in clearing.from_aim(aim["files"]))
+        handle = target.held_by(LogsHandle)
+        with rotated.opened(handle.folder) as folder:
+            left = any(folder.is_there(entry) for entry in clearing.still_there(folder, handle, aim["files"]))
         return Seen.NOT_DONE if left else Seen.DONE

@@ -53,6 +53,7 @@ class K8sCordon:
         if not params.uncordon:
             _check_left(workload.cluster.items(_NODES), node, params.leave)
         aim = {"node": node, "uid": needed(found, "metadata", "uid"), "cordoned": not params.uncordon}
+        aim["leave"] = params.leave
         return Prepared(
             says=f"{'Uncordon' if params.uncordon else 'Cordon'} the node {node} ({workload})",
             aim=aim,
@@ -64,6 +65,8 @@ class K8sCordon:
     def apply(self, target: Target, aim: Mapping[str, Any], world: World, confirm: Callable[[], None]) -> str:
         workload = Workload.of(target, *_KINDS)
         if self.look(target, aim, world) is not Seen.DONE:
+            if aim["cordoned"]:  # again, for who took the step over may come late
+                _check_left(workload.cluster.items(_NODES), aim["node"], aim["leave"])
             put(workload, _write(aim), confirm)
         return f"the node {aim['node']} {'takes no new pods' if aim['cordoned'] else 'takes pods again'}"
 

@@ -51,7 +51,7 @@ class K8sEvictPod:
         budgets = workload.cluster.items(workload.held.all("apis/policy/v1", "poddisruptionbudgets"))
         if why := disruption.forbids(budgets, pod):
             raise Rejected(f"The pod {name} is not evicted: {why}.")
-        aim = {"pod": name, "uid": needed(pod, "metadata", "uid")}
+        aim = {"pod": name, "uid": needed(pod, "metadata", "uid"), "even_ready": params.even_ready}
         return Prepared(
             says=f"Evict the pod {name} of {workload}",
             aim=aim,
@@ -62,29 +62,36 @@ class K8sEvictPod:
             reach=Reach(workload.replicas, sum(map(disruption.ready, own)), int(healthy)),
         )
 
-    def apply(self, target: Target, aim: Mapping[str, Any], world: World, confirm: Callable[[], None]) -> str:
+    def apply(self, target: Target, aim: Mapping[str, Any], world: World, confirm: Callable[[], None]) -> str:  # noqa: ARG002
         held = target.held_by(Kubernetes)
-        if self.look(target, aim, world) is Seen.DONE:
+        pod = _found(held, aim)
+        if pod is None:
             return f"the pod {aim['pod']} was gone already"
+        if disruption.ready(pod) and not aim["even_ready"]:  # who took the step over may come late
+            raise Rejected(f"The pod {aim['pod']} is ready by now, so it is not evicted.")
         confirm()
         try:
             held.cluster.send(_write(held, aim))
         except Throttled as error:
             raise Rejected(f"The disruption budget allows no eviction of {aim['pod']} now. {error}") from error
         except Refused:
-            if self.look(target, aim, world) is not Seen.DONE:
+            if _found(held, aim) is not None:
                 raise
             return f"the pod {aim['pod']} had gone by itself"
         return f"the pod {aim['pod']} is evicted"
 
     def look(self, target: Target, aim: Mapping[str, Any], world: World) -> Seen:  # noqa: ARG002
-        held = target.held_by(Kubernetes)
-        try:
-            metadata = part(held.cluster.get(held.all("api/v1", f"pods/{aim['pod']}")), "metadata")
-        except Missing:
-            return Seen.DONE
-        gone = metadata.get("uid") != aim["uid"] or metadata.get("deletionTimestamp")
-        return Seen.DONE if gone else Seen.NOT_DONE
+        return Seen.NOT_DONE if _found(target.held_by(Kubernetes), aim) else Seen.DONE
+
+
+def _found(held: Kubernetes, aim: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The pod that is meant, while it is there and stays."""
+    try:
+        pod = held.cluster.get(held.all("api/v1", f"pods/{aim['pod']}"))
+    except Missing:
+        return None
+    metadata = part(pod, "metadata")
+    return None if metadata.get("uid") != aim["uid"] or metadata.get("deletionTimestamp") else pod
 
 
 def _write(held: Kubernetes, aim: Mapping[str, Any]) -> Write:

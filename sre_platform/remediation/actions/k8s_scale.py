@@ -35,8 +35,7 @@ class K8sScale:
 
     def prepare(self, target: Target, params: Params, world: World) -> Prepared:  # noqa: ARG002
         workload = Workload.of(target, *_KINDS)
-        if name := _autoscaler(workload):
-            raise Rejected(f"The autoscaler {name} decides how many pods {workload} has: change its bounds instead.")
+        _check_autoscaler(workload)
         now, to = workload.replicas, _wanted(workload, params)
         aim = workload.identity | {"from": now, "to": to}
         return Prepared(
@@ -52,6 +51,7 @@ class K8sScale:
         workload = Workload.of(target, *_KINDS)
         if _seen(workload, aim) is Seen.DONE:
             return f"{workload} was scaled to {aim['to']} already"
+        _check_autoscaler(workload)
         put(workload, _write(workload, aim), confirm)
         return f"{workload} is scaled to {aim['to']} pods"
 
@@ -86,11 +86,11 @@ def _wanted(workload: Workload, params: K8sScale.Params) -> int:
     return to
 
 
-def _autoscaler(workload: Workload) -> str:
-    """The HorizontalPodAutoscaler that owns the count, or the empty string."""
+def _check_autoscaler(workload: Workload) -> None:
+    """Raises Rejected when a HorizontalPodAutoscaler owns the count."""
     listed = workload.cluster.items(workload.held.all("apis/autoscaling/v2", "horizontalpodautoscalers"))
     for found in listed:
         of = part(found, "spec", "scaleTargetRef")
         if (of.get("kind"), of.get("name")) == (workload.held.kind, workload.held.name):
-            return str(part(found, "metadata").get("name"))
-    return ""
+            name = part(found, "metadata").get("name")
+            raise Rejected(f"The autoscaler {name} decides how many pods {workload} has: change its bounds instead.")

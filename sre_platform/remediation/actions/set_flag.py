@@ -38,7 +38,7 @@ class SetFlag:
         moves = params.only_from is None or unmoved(what, present, params.enabled, params.only_from)
         return Prepared(
             says=f"Switch the flag {params.flag} of {target.service} {_word(params.enabled)} ({_word(present)} now)",
-            aim={"flag": params.flag, "enabled": params.enabled, "before": present, "etag": document.etag},
+            aim={"flag": params.flag, "enabled": params.enabled, "before": present},
             undo={"flag": params.flag, "enabled": present, "only_from": params.enabled},
             effects=[knob.effect({"enabled": params.enabled})] if moves else [],
             diff=[Delta(what, present, params.enabled)] if moves else [],
@@ -46,7 +46,7 @@ class SetFlag:
 
     def apply(self, target: Target, aim: Mapping[str, Any], world: World, confirm: Callable[[], None]) -> str:  # noqa: ARG002
         knob = _knob(target.held_by(FlagsHandle), aim["flag"])
-        done = knob.put({"enabled": aim["enabled"]}, aim["etag"], confirm)
+        done = knob.put({"enabled": aim["enabled"]}, confirm, aim["before"])
         return f"flag {aim['flag']} of {target.service} {done}: {_word(aim['enabled'])}"
 
     def look(self, target: Target, aim: Mapping[str, Any], world: World) -> Seen:  # noqa: ARG002

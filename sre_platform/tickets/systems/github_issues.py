@@ -37,6 +37,9 @@ class GithubIssues:
     def close(self, reference: str) -> None:
         self._call("PATCH", f"/issues/{reference}", {"state": "closed", "state_reason": "completed"})
 
+    def reopen(self, reference: str) -> None:
+        self._call("PATCH", f"/issues/{reference}", {"state": "open", "state_reason": "reopened"})
+
     def _create(self, draft: Draft):
         labels = [*draft.labels, draft.key]
         return self._call("POST", "/issues", {"title": draft.title, "body": draft.body, "labels": labels})

@@ -21,3 +21,6 @@ class Local:
 
     def close(self, reference: str) -> None:
         LocalTicket.objects.filter(pk=int(reference)).update(closed=True)
+
+    def reopen(self, reference: str) -> None:
+        LocalTicket.objects.filter(pk=int(reference)).update(closed=False)

@@ -20,13 +20,18 @@ from urllib.parse import urlencode
 
 import yaml
 
+from sre_platform.catalog.domain import Target
 from sre_platform.clients import http
 from sre_platform.detection.export import prometheus_config
 from sre_platform.kernel.errors import SreError
+from tests.diagnosis.scene import collect
 
 FOLDER = Path(__file__).parent
-PLAYBOOK = FOLDER.parents[2] / "playbooks" / "dependency" / "saturated.yaml"
+PLAYBOOKS = FOLDER.parents[2] / "playbooks" / "dependency"
 WINDOW_S = 20
+LAB = FOLDER.parents[2] / "experiments" / "lab"
+LOG_FOLDER = Path(tempfile.gettempdir()) / "lab-log"
+DISKS = {"sick": (1536, 18, True), "standing": (1536, 18, False), "healthy": (512, 18, True)}
 
 
 class Program(NamedTuple):
@@ -50,7 +55,7 @@ def save(name: str, content: bytes) -> None:
     file.write_bytes(content)
 
 
-def data(folder: str, **values: object) -> None:
+def data(folder: str, /, **values: object) -> None:
     save(f"{folder}/data.json", json.dumps(values, separators=(",", ":")).encode())
 
 
@@ -119,7 +124,7 @@ def locks(binary: Path, scenario: str, apart_s: float = 3.0) -> None:
 
 
 def dependencies(binary: Path, scenarios: Sequence[str]) -> None:
-    """All of them at once, below one Prometheus, which is asked the playbook's queries."""
+    """All of them at once, below one Prometheus, which is asked the playbooks' queries."""
     with ExitStack() as stack:
         programs = {name: stack.enter_context(running(binary, name)) for name in scenarios}
         targets = {name.replace("/", "-"): program.address for name, program in programs.items()}
@@ -132,6 +137,44 @@ def dependencies(binary: Path, scenarios: Sequence[str]) -> None:
                 program.write(f"{name}/go_goroutines/{text}.txt", "/debug/pprof/goroutine?debug=1")
                 time.sleep(1.0 if text == "earlier" else 0)
             data(f"{name}/go_goroutines", seconds_apart=1.0, full=False)
+
+
+def disks(binary: Path, scenario: str) -> None:
+    """The lab's payments with 32 MiB for its logs: so many KiB of debug lines a second, for so long, and on or not."""
+    kib, seconds, goes_on = DISKS[scenario.partition("/")[2]]
+    with tempfile.TemporaryDirectory() as beside, _payments(binary, Path(beside)) as (address, faults):
+        headers = {"Authorization": "Bearer recording"}
+        http.request("PUT", f"http://{faults}/faults/chatter", json={"value": kib, "ttl_s": 60}, headers=headers)
+        time.sleep(seconds)
+        if not goes_on:
+            http.request("DELETE", f"http://{faults}/faults/chatter", headers=headers)
+        logs = {"logs": {"folder": str(LOG_FOLDER), "patterns": ["requests.log.*"]}}
+        target = Target("payments", metrics_url=f"http://{address}/metrics", handles=logs)
+        for name in ("log_folder", "go_runtime"):
+            seen = collect(name, target, seconds_apart=1.0)
+            data(f"{scenario}/{name}", **seen.data)
+            for text, content in seen.texts.items():
+                save(f"{scenario}/{name}/{text}.txt", content.encode())
+
+
+@contextmanager
+def _payments(beside: Path, folder: Path) -> Iterator[tuple[str, str]]:
+    """The lab's payments, built for this; its address, and that of its faults."""
+    binary = folder / "payments"
+    command = [_go(), "build", "-trimpath", "-tags", "v1", "-o", binary, "./payments"]
+    subprocess.run(command, cwd=LAB, env=os.environ | _go_settings(beside.parent), check=True)
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        address, faults = (f"127.0.0.1:{free.getsockname()[1]}" for free in (one, other))
+    shutil.rmtree(LOG_FOLDER, ignore_errors=True)
+    flags = ["-listen", address, "-faults", faults, "-log-file", LOG_FOLDER / "requests.log", "-log-volume", "32"]
+    process = subprocess.Popen([binary, *flags], env=os.environ | {"LAB_FAULTS_TOKEN": "recording"})
+    try:
+        time.sleep(1)
+        yield address, faults
+    finally:
+        process.kill()
+        process.wait(10)
+        shutil.rmtree(LOG_FOLDER, ignore_errors=True)
 
 
 @contextmanager
@@ -151,8 +194,11 @@ def _prometheus(folder: Path, targets: Mapping[str, str]) -> Iterator[str]:
 
 
 def _window(server: str, job: str, end: float) -> bytes:
-    [asked] = [call["prometheus_window"] for call in yaml.safe_load(PLAYBOOK.read_text())["collect"][:1]]
-    queries = {name: query.replace("{service}", job) for name, query in asked["queries"].items()}
+    books = [yaml.safe_load(path.read_text()) for path in sorted(PLAYBOOKS.glob("*.yaml"))]
+    asked = {
+        name: query for book in books for name, query in book["collect"][0]["prometheus_window"]["queries"].items()
+    }
+    queries = {name: query.replace("{service}", job) for name, query in asked.items()}
     start = end - WINDOW_S
     seen = {name: {"query": query, **_range(server, query, start, end)} for name, query in queries.items()}
     return json.dumps({"queries": seen, "start": start, "end": end, "step_s": 1.0}, separators=(",", ":")).encode()
@@ -175,12 +221,18 @@ def _range(server: str, query: str, start: float, end: float) -> dict[str, objec
 
 
 def build(folder: Path) -> Path:
-    go = shutil.which("go") or str(Path(sys.executable).parent / "go")
     binary = folder / "causes"
-    settings = {"GOFLAGS": "-mod=mod", "GOTOOLCHAIN": "local", "GOCACHE": str(folder / "cache"), "CGO_ENABLED": "0"}
-    command = [go, "build", "-trimpath", "-o", binary, "."]
-    subprocess.run(command, cwd=FOLDER / "programs", env=os.environ | settings, check=True)
+    command = [_go(), "build", "-trimpath", "-o", binary, "."]
+    subprocess.run(command, cwd=FOLDER / "programs", env=os.environ | _go_settings(folder), check=True)
     return binary
+
+
+def _go() -> str:
+    return shutil.which("go") or str(Path(sys.executable).parent / "go")
+
+
+def _go_settings(folder: Path) -> dict[str, str]:
+    return {"GOFLAGS": "-mod=mod", "GOTOOLCHAIN": "local", "GOCACHE": str(folder / "cache"), "CGO_ENABLED": "0"}
 
 
 RECORD: Mapping[str, tuple[Callable[[Path, str], None], Sequence[str]]] = {
@@ -189,6 +241,7 @@ RECORD: Mapping[str, tuple[Callable[[Path, str], None], Sequence[str]]] = {
     "off-heap": (memory, ("sick", "stacks", "healthy")),
     "cpu": (cpus, ("sick", "healthy")),
     "lock": (locks, ("sick", "starved", "healthy")),
+    "disk": (disks, ("sick", "standing", "healthy")),
 }
 DEPENDENCIES = ("redis", "db", "dns", "tls", "retries")
 

@@ -113,4 +113,5 @@ func (v *Volume) Collect(w *metrics.Writer) {
 	v.measure()
 	w.Single("log_volume_used_bytes", "gauge", "Size of all files in the folder of the log.", float64(v.used))
 	w.Single("log_volume_size_bytes", "gauge", "What the files in the folder of the log may have together.", float64(v.size))
+	w.Single("log_volume_used_ratio", "gauge", "Share of the two, from 0 to 1.", float64(v.used)/float64(v.size))
 }

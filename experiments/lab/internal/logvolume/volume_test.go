@@ -194,7 +194,7 @@ func TestVolumeIsSeen(t *testing.T) {
 	v.Write(make([]byte, 60))
 	v.Write(make([]byte, 60))
 	text := string(registry.Expose())
-	for _, line := range []string{"log_volume_used_bytes 60", "log_volume_size_bytes 100", "log_write_failures_total 1"} {
+	for _, line := range []string{"log_volume_used_bytes 60", "log_volume_size_bytes 100", "log_volume_used_ratio 0.6", "log_write_failures_total 1"} {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("%s is missing in\n%s", line, text)
 		}

@@ -1,5 +1,5 @@
 // Package redis is a minimal Redis client: RESP2, pipelines and a connection
-// pool. Every call ends by its context or after opTimeout.
+// pool. Every call ends by its context or after the client's timeout.
 package redis
 
 import (
@@ -8,15 +8,17 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"lab/internal/metrics"
 )
 
-const (
-	dialTimeout = 200 * time.Millisecond
-	opTimeout   = 300 * time.Millisecond
-)
+const dialTimeout = 200 * time.Millisecond
+
+// Timeout is how long a call of a new client takes at most, the wait for a
+// connection included.
+const Timeout = 300 * time.Millisecond
 
 // PoolSize is how many connections a new client may use at once.
 const PoolSize = 16
@@ -26,9 +28,10 @@ type Command []string
 
 // Client talks to one server. It is safe for concurrent use.
 type Client struct {
-	addr string
-	pool *pool
-	seen instruments
+	addr    string
+	pool    *pool
+	seen    instruments
+	timeout atomic.Int64 // nanoseconds
 }
 
 type conn struct {
@@ -39,11 +42,19 @@ type conn struct {
 // New returns a client; it connects on first use.
 func New(r *metrics.Registry, addr string) *Client {
 	p := &pool{size: PoolSize}
-	return &Client{addr, p, newInstruments(r, p)}
+	c := &Client{addr: addr, pool: p, seen: newInstruments(r, p)}
+	c.timeout.Store(int64(Timeout))
+	return c
 }
 
 // Resize changes how many connections may be in use at once.
 func (c *Client) Resize(size int64) { c.pool.resize(int(size)) }
+
+// GiveUpAfter changes how many milliseconds calls take at most, from the next
+// one on.
+func (c *Client) GiveUpAfter(ms int64) { c.timeout.Store(ms * int64(time.Millisecond)) }
+
+func (c *Client) atMost() time.Duration { return time.Duration(c.timeout.Load()) }
 
 // Close closes the idle connections.
 func (c *Client) Close() { c.pool.closeIdle() }
@@ -62,7 +73,7 @@ func (c *Client) Do(ctx context.Context, args ...string) (any, error) {
 func (c *Client) Pipeline(ctx context.Context, commands ...Command) ([]any, error) {
 	started := time.Now()
 	defer func() { c.seen.commands.Observe(time.Since(started)) }()
-	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.atMost())
 	defer cancel()
 	cn, err := c.take(ctx)
 	if err != nil {
@@ -74,13 +85,13 @@ func (c *Client) Pipeline(ctx context.Context, commands ...Command) ([]any, erro
 // Block waits for an element of the list key, and has a connection to itself
 // for so long: up to timeout and what such a call takes.
 func (c *Client) Block(ctx context.Context, key string, timeout time.Duration) error {
-	wait, cancel := context.WithTimeout(ctx, opTimeout)
+	wait, cancel := context.WithTimeout(ctx, c.atMost())
 	defer cancel()
 	cn, err := c.take(wait)
 	if err != nil {
 		return err
 	}
-	ctx, end := context.WithTimeout(ctx, timeout+opTimeout)
+	ctx, end := context.WithTimeout(ctx, timeout+c.atMost())
 	defer end()
 	_, err = c.run(ctx, cn, []Command{{"BLPOP", key, fmt.Sprintf("%.3f", timeout.Seconds())}})
 	return err

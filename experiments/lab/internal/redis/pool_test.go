@@ -148,3 +148,17 @@ func TestPoolIsSeen(t *testing.T) {
 		}
 	}
 }
+
+func TestACallEndsAfterTheTimeThatIsSet(t *testing.T) {
+	f := startFake(t, func([]string) string { return "hang" })
+	c := New(new(metrics.Registry), f.addr)
+	defer c.Close()
+	c.GiveUpAfter(20)
+	started := time.Now()
+	if _, err := c.Do(t.Context(), "PING"); err == nil {
+		t.Error("a server that says nothing has answered")
+	}
+	if took := time.Since(started); took < 20*time.Millisecond || took > Timeout-50*time.Millisecond {
+		t.Errorf("it took %v, want 20 ms", took)
+	}
+}
