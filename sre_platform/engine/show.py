@@ -69,6 +69,8 @@ def summary(console: Console, report: Report) -> None:
     style = "bold green" if report.expected else "bold red"
     total = report.stages.get("verified")
     took = f" in {total:.1f} s from the fault" if total is not None else ""
+    if (back := report.stages.get("taken_back")) is not None:
+        took += f", taken back after {back:.1f} s"
     console.print(
         Text(f"{report.experiment}: {report.outcome}{took}, {report.wrong_actions} wrong actions.", style=style)
     )

@@ -13,7 +13,7 @@ from tests.diagnosis.runtime_scene import latencies, metrics
 from tests.diagnosis.scene import OPENED
 
 PERIOD = 10_000_000  # 100 samples a second
-SLOW, FAST = latencies(8, 12), latencies(900, 100)
+SLOW, FAST = latencies(29, 11), latencies(30, 10)
 
 
 def cpu(hot, rest=10, seconds=2.0):
@@ -40,7 +40,7 @@ def test_a_function_that_dominates_and_goroutines_that_wait():
         "payments: main.spin takes 95% of the CPU samples (190 of 200), which is 0.95 CPU seconds a second. Its hottest"
         " line is shop/main.go:33."
     )
-    assert finding.because[1].startswith("Half of the goroutines that could run waited longer than ")
+    assert finding.because[1].startswith("A quarter of the goroutines that could run waited longer than ")
 
 
 def test_users_who_feel_it_make_it_surer():
@@ -55,7 +55,7 @@ def test_users_who_feel_it_make_it_surer():
     ("evidence", "why"),
     [
         ((cpu(190), metrics(FAST)), "a busy function that few wait for"),
-        ((cpu(190), metrics(latencies(7, 12))), "too few waits to know"),
+        ((cpu(190), metrics(latencies(28, 11))), "too few waits to know"),
         ((cpu(190), metrics(SLOW, SLOW)), "those who waited did so before"),
         ((cpu(190),), "nothing is known of waits"),
         ((metrics(SLOW),), "a busy machine"),
