@@ -22,7 +22,7 @@ test: .venv/dev .venv/lab ## run all tests; SHORT=1 leaves out the repeated dril
 	@$(BIN)/python -m pytest $(if $(SHORT),-m "not slow") $(ARGS)
 
 test-postgres: .venv/dev .venv/lab ## run what is sensitive to the database on a PostgreSQL that it starts itself
-	@$(BIN)/python -m tests.torture.postgres $(BIN)/python -m pytest $(or $(ARGS),$(ROWS))
+	@$(BIN)/python -m tests.torture.postgres $(BIN)/python -m pytest -m "django_db and not slow" $(or $(ARGS),$(ROWS))
 
 torture: .venv/dev .venv/lab ## kill real processes under load and count what is lost: ROUNDS=20 SEED=1 DATABASE=both
 	@$(BIN)/python -m tests.torture $(or $(ROUNDS),20) --seed $(or $(SEED),1) --database $(or $(DATABASE),both) $(if $(JSON),--json)
