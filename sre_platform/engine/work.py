@@ -39,6 +39,8 @@ from sre_platform.verification.models import SampleRow
 
 GUARDS: Registry[guardrails.Guard] = Registry("sre_platform.guardrails.guards", "guard")
 CHANGES_LOOKED_AT = timedelta(days=1)
+# Evidence of that age is captured: what a process holds has not changed much since, and a second look costs it again.
+STILL_FRESH = timedelta(seconds=10)
 NOT_TRIED = (Step.State.PREPARED, Step.State.CANCELLED)
 
 
@@ -242,13 +244,28 @@ class Work(Situation):
         return replace(super().world(), capture=self.capture)
 
     def capture(self, target: Target, calls: Sequence[Call]) -> str:
-        """Look at a service as a diagnosis does, keep what was seen with the incident, and say what that is."""
+        """Look at a service as a diagnosis does, keep what was seen with the incident, and say what that is.
+
+        What the diagnosis saw just now in the same way is kept already: a process in trouble is not looked at twice.
+        """
         pk, fence = self.incident.pk, self.lease.fence
-        seen = self.bounded(investigate.capture(target, calls, self.scene()))
+        kept = self._seen_just_now(target, calls)
+        looks = [call for call in calls if call not in kept]
+        if not looks:
+            return f"The diagnosis has just kept of {target.service}: {', '.join(call.name for call in kept)}."
+        seen = self.bounded(investigate.capture(target, looks, self.scene()))
         known = set(self.incident.evidence.filter(round=fence).values_list("collector", "service", "replica"))
         fresh = [item for item in seen if (item.collector, item.service, item.replica) not in known]
         store.keep(pk, fence, store.pack(fresh), captured=True)
-        return _captured(target, seen)
+        return _captured(target, seen, [call.name for call in kept])
+
+    def _seen_just_now(self, target: Target, calls: Sequence[Call]) -> list[Call]:
+        """Those of the calls by which the diagnosis has looked at the service within the last seconds, and seen it."""
+        rows = self.incident.evidence.filter(service=target.service, collected_at__gt=now() - STILL_FRESH)
+        looked = list(rows.values_list("collector", "missing"))
+        seen = {name for name, _ in looked} - {name for name, missing in looked if missing}
+        same_way = [call for book in self.playbooks.values() for call in book.collect]
+        return [call for call in calls if call in same_way and call.name in seen]
 
     def looking_since(self) -> datetime:
         """When the first look was taken: an incident that had to wait for it has lost no patience."""
@@ -321,9 +338,9 @@ def load(lease: Lease) -> Work:
     return Work(incident, library.frozen(incident.playbooks), topology(), lease)
 
 
-def _captured(target: Target, seen: Sequence[Evidence]) -> str:
-    """What was kept and what was not, in a sentence."""
-    kept = [_of(item) for item in seen if not item.missing]
+def _captured(target: Target, seen: Sequence[Evidence], before: Sequence[str]) -> str:
+    """What was kept, now or by the diagnosis ``before``, and what was not, in a sentence."""
+    kept = [*before, *(_of(item) for item in seen if not item.missing)]
     lost = "; ".join(f"{_of(item)}: {item.missing.rstrip('.')}" for item in seen if item.missing)
     if not kept:
         return f"Nothing at all could be captured of {target.service}: {lost or 'nothing was asked for'}."

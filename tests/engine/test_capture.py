@@ -1,5 +1,8 @@
 """Evidence that a repair captures first: looked for as in a diagnosis, kept with the incident, judged by nobody."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -11,6 +14,7 @@ from sre_platform.engine.syncing import problems
 from sre_platform.engine.work import Situation, Work
 from sre_platform.incidents import record
 from sre_platform.incidents.domain import Event, State
+from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Rejected
 from sre_platform.playbook.schema import Call, parse_playbook
 from sre_platform.remediation import steps
@@ -91,6 +95,23 @@ def test_captured_twice_under_one_lease_is_kept_once(known):
     known.world().capture(known.topology["payments"], [Call(name="process")])
     known.world().capture(known.topology["payments"], [Call(name="process"), Call(name="log_templates")])
     assert [row.collector for row in EvidenceRow.objects.filter(captured=True)] == ["process", "log_templates"]
+
+
+def test_what_the_diagnosis_has_just_seen_in_the_same_way_is_not_looked_at_again(known, shop):
+    shop.supervisor.down = True  # who looks now sees nothing of the process
+    target, look = known.topology["payments"], Call(name="process")
+    diagnosed = EvidenceRow.objects.filter(captured=False, collector="process")
+    assert diagnosed.update(collected_at=now()) == 1
+    same = replace(known, playbooks={"x": parse_playbook(TEXT)})
+    assert look in same.playbooks["x"].collect
+    assert same.capture(target, [look]) == "The diagnosis has just kept of payments: process."
+    both = same.capture(target, [look, Call(name="log_templates")])
+    assert both == "Captured of payments: process, log_templates."
+    EvidenceRow.objects.filter(captured=True).delete()
+    assert known.capture(target, [look]).startswith("Nothing at all"), "no playbook of it looks in that way"
+    diagnosed.update(collected_at=now() - timedelta(minutes=1))
+    EvidenceRow.objects.filter(captured=True).delete()
+    assert same.capture(target, [look]).startswith("Nothing at all"), "that was a while ago"
 
 
 def test_explaining_cannot_capture(known):
