@@ -45,10 +45,12 @@ def test_a_killed_worker_costs_time_but_nothing_is_lost_or_done_twice(stack: Sta
     killed = kill_worker(stack)
     drill.communicate(timeout=150)
     incidents = stack.rows("select id, state from incidents_incident where id > ?", newest)
-    steps = stack.rows("select action, state, fence from remediation_step where incident_id > ?", newest)
+    steps = stack.rows("select action, state, leads_to_id from remediation_step where incident_id > ?", newest)
     assert stack.supervisor.process("worker").pid != killed
     assert [state for _, state in incidents] == ["resolved"]
-    assert [(action, state) for action, state, _ in steps] == [("restart_service", "kept")]
+    repairs = [(action, state) for action, state, leads_to in steps if leads_to is None]
+    assert repairs == [("restart_service", "kept")]
+    assert [action for action, _, leads_to in steps if leads_to] == ["capture_evidence"]
     assert stack.starts("payments") == starts + 1, "payments was started more or less than once"
     if moment != "in the verification":
         taken_over = stack.rows(
