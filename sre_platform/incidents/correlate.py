@@ -22,6 +22,7 @@ from sre_platform.intake.domain import AlertValue
 from sre_platform.intake.ledger import chunks
 from sre_platform.intake.models import Alert
 from sre_platform.kernel.clock import now
+from sre_platform.kernel.errors import SreError
 from sre_platform.playbook.library import in_force
 
 SHOWN = 5  # alerts that a timeline entry names when many joined at once
@@ -138,7 +139,9 @@ def _reopen(board: Board) -> None:
     """What was repaired, and alerts all the same."""
     back = {incident: placed for _, incident, placed in board.joined if incident.watched}
     for incident, placed in back.items():
-        record.reopen(incident.pk, f"It came back: {boards.title(placed.alert)} fires again after the repair.")
+        why = f"It came back: {boards.title(placed.alert)} fires again after the repair."
+        if not record.reopen(incident.pk, why):  # it is locked, and would have given way to an open one
+            raise SreError(f"Incident {incident.pk} cannot be opened again, so its alert has no home.")
 
 
 def _open(opened: Sequence[Live]) -> None:

@@ -78,15 +78,17 @@ def _key(fingerprint: str, starts_at: str, _status: str = "") -> tuple[str, date
 
 
 def forgotten_alerts() -> Iterator[str]:
-    """A firing alert is in an incident, unless its fate says why not; that incident had not resolved before."""
+    """A firing alert is in an incident, unless its fate says why not; that incident was not resolved when it joined."""
     held_back = LedgerEntry.objects.filter(fate=Fate.QUIET).values("alert")
     for alert in Alert.objects.filter(resolved=False, membership=None).exclude(pk__in=held_back):
         yield f"{alert} (alert {alert.pk}) fires and is in no incident"
-    for end in TimelineEntry.objects.filter(to_state=State.RESOLVED):
-        for entry in TimelineEntry.objects.filter(incident=end.incident_id, name="alert_joined", seq__gt=end.seq):
-            yield f"{entry.reason} But incident {end.incident_id} had resolved before"
+    for entry in TimelineEntry.objects.filter(name="alert_joined"):
+        before = TimelineEntry.objects.filter(incident=entry.incident_id, seq__lt=entry.seq).exclude(to_state="")
+        if (last := before.order_by("-seq").first()) and last.to_state == State.RESOLVED:
+            yield f"{entry.reason} But incident {entry.incident_id} had resolved before"
+    for end in TimelineEntry.objects.filter(name=Event.ALERTS_CLEARED, incident__state=State.RESOLVED):
         firing = IncidentAlert.objects.filter(incident=end.incident_id, alert__resolved=False)
-        if end.name == Event.ALERTS_CLEARED and firing:
+        if firing:
             yield f"incident {end.incident_id} ended because nothing fired, and {firing[0].alert} does"
     for delivery in Delivery.objects.exclude(state=Delivery.State.PENDING).filter(fate=""):
         yield f"{delivery} has no fate"
