@@ -36,7 +36,8 @@ def test_the_deploy_that_brought_it_is_rolled_back_and_nothing_is_restarted(loop
     assert (finding.cause, finding.where) == ("crash_loop", "lab/payments/config_v4.go:11")
     assert [step.action for step in incident.steps.order_by("pk")] == ["rollback_release", "capture_evidence"]
     captured = incident.evidence.filter(captured=True).order_by("collector")
-    assert list(captured.values_list("collector", flat=True)) == ["process", "process_log"]
+    assert list(captured.values_list("collector", flat=True)) == ["process_log"], "the process has just been seen"
+    assert incident.evidence.filter(captured=False, collector="process", missing="").exists()
     assert sound(incident)
 
 
