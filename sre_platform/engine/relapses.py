@@ -28,7 +28,7 @@ def look(incident_id: int) -> bool:
     if now() >= incident.watch_until:
         record.end_watch(incident_id)
     else:
-        record.watch(incident_id, incident.watch_until, situation.playbook().verify.watch_interval_s)
+        record.look_again(incident_id, incident.watch_until, situation.playbook().verify.watch_interval_s)
     return False
 
 

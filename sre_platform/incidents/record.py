@@ -82,6 +82,12 @@ def watch(incident_id: int, until: datetime, every_s: float) -> None:
     Incident.objects.filter(pk=incident_id, state=State.RESOLVED).update(watch_until=until, watch_due_at=due)
 
 
+def look_again(incident_id: int, until: datetime, every_s: float) -> None:
+    """The next look at an incident that is still watched; nothing when somebody has ended the watch meanwhile."""
+    rows = Incident.objects.filter(pk=incident_id, state=State.RESOLVED, watch_until=until)
+    rows.update(watch_due_at=min(until, now() + timedelta(seconds=every_s)))
+
+
 def end_watch(incident_id: int | None = None) -> None:
     """Nobody watches it any more; None for all of them, when somebody is about to break things on purpose."""
     rows = Incident.objects.filter(watch_until__isnull=False)

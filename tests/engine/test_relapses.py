@@ -11,6 +11,7 @@ from sre_platform.incidents.domain import State
 from sre_platform.incidents.models import Incident
 from sre_platform.kernel.clock import now
 from sre_platform.tickets.models import LocalTicket
+from sre_platform.verification import sampling
 from tests.engine.story import alert, delivered, drive, events, fire, install, last, sound, step_on
 from tests.engine.story import strict as impatient
 
@@ -114,6 +115,18 @@ def test_who_breaks_things_on_purpose_ends_all_watches(shop, healed):
     record.end_watch()
     [other] = alert(starts_s=1)
     assert other != healed.pk
+
+
+def test_a_watch_that_is_ended_during_a_look_stays_ended(healed, monkeypatch):
+    take = sampling.take
+
+    def ended_meanwhile(*args):
+        record.end_watch()
+        return take(*args)
+
+    monkeypatch.setattr(sampling, "take", ended_meanwhile)
+    assert not looked(healed)
+    assert (healed.watch_until, healed.watch_due_at) == (None, None)
 
 
 def test_it_is_not_reopened_beside_another_open_incident_of_its_service(shop, healed):
