@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
+from sre_platform.kernel.complaint import complaint
 from sre_platform.kernel.errors import Malformed, Rejected
 from sre_platform.playbook.schema import Block, Criterion
 
@@ -97,10 +98,8 @@ class Target:
         try:
             return kind.model_validate(self.handles[kind.handle])
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join([kind.handle, *map(str, first["loc"])])
-            said = first["msg"].rstrip(".")
-            raise Malformed(f"The catalog's handle {where} of {self.service}: {said}.") from error
+            wrong = complaint(error, kind.handle)
+            raise Malformed(f"Of {self.service}, the catalog's handle {wrong}.") from error
 
     def at(self, replica: Replica) -> "Target":
         """This service as it is seen at one of its replicas, and nowhere else."""

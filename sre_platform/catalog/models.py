@@ -10,6 +10,7 @@ from pydantic import ValidationError as BadShape
 
 from sre_platform.catalog import domain, shapes
 from sre_platform.catalog.addresses import AddressField
+from sre_platform.kernel.complaint import complaint
 from sre_platform.playbook.schema import Criterion
 
 _CRITERIA = TypeAdapter(tuple[Criterion, ...])
@@ -92,7 +93,7 @@ class Service(models.Model):
         try:
             _CRITERIA.validate_python(self.objectives)
         except BadShape as error:
-            raise ValidationError({"objectives": str(error)}) from error
+            raise ValidationError({"objectives": f"{complaint(error, whole='the list')}."}) from error
         if self.source_root and not self.repository:
             raise ValidationError({"source_root": "Must be a folder inside the repository, and there is none."})
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError as BadShape
 
 from sre_platform.catalog import domain
 from sre_platform.catalog.addresses import check_address
+from sre_platform.kernel.complaint import complaint
 
 MAX_LOG_FILES = 20
 MAX_HANDLES, MAX_LABELS = 20, 50
@@ -98,4 +99,4 @@ def _checked(read: Callable[[Any], Any], value: Any) -> Any:
     try:
         return read(value)
     except BadShape as error:
-        raise ValidationError(str(error)) from error
+        raise ValidationError(f"{complaint(error, whole='all of it')}.") from error

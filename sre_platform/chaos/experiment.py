@@ -7,6 +7,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sre_platform.kernel.complaint import complaint
 from sre_platform.kernel.errors import Malformed, Unknown
 
 EXTENSION = "sre_platform"
@@ -89,8 +90,7 @@ def _expect(path: Path, document: Mapping[str, Any]) -> Expect:
     try:
         return Expect.model_validate(ours[0])
     except ValidationError as error:
-        first = error.errors()[0]
-        raise Malformed(f"{path}: extensions.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise Malformed(f"{path}: {complaint(error, 'extensions')}.") from error
 
 
 def _activities(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

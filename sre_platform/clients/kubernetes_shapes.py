@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from sre_platform.kernel.complaint import complaint
 from sre_platform.kernel.errors import Malformed
 
 Texts = dict[str, str] | None
@@ -155,7 +156,5 @@ def checked(found: dict[str, Any], where: str) -> dict[str, Any]:
     try:
         _SHAPE.validate_python(found, strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        raise Malformed(f"Kubernetes showed an object at {where} whose {field} is wrong: {first['msg']}.") from error
+        raise Malformed(f"Kubernetes showed an object at {where} that is none: {complaint(error)}.") from error
     return found

@@ -13,6 +13,7 @@ from sre_platform.catalog.domain import Target
 from sre_platform.diagnosis.domain import Evidence
 from sre_platform.diagnosis.store import MAX_DOCUMENT_BYTES
 from sre_platform.engine.rediagnosis import Case
+from sre_platform.kernel.complaint import complaint
 from sre_platform.kernel.errors import Malformed, Rejected, Unavailable
 from sre_platform.kernel.storable import ordered
 
@@ -116,9 +117,7 @@ def read(folder: Path) -> Case:
     try:
         index = _Index.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the document"
-        raise Malformed(f"{folder / INDEX} is no case: {where}: {first['msg'].lower()}.") from error
+        raise Malformed(f"{folder / INDEX} is no case: {complaint(error)}.") from error
     _check_findings(folder, index.findings)
     return Case(
         incident=index.incident,

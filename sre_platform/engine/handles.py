@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sre_platform.catalog.domain import Handle
+from sre_platform.kernel.complaint import complaint
 from sre_platform.kernel.errors import Malformed, SreError
 from sre_platform.kernel.registry import Registry
 from sre_platform.remediation.steps import ACTIONS
@@ -54,6 +55,4 @@ def _check_one(source: str, service: str, kind: type[Handle], content: Any) -> N
     except RecursionError as error:
         raise Malformed(f"{source}: service {service}: handles.{kind.handle}: it is nested too deeply.") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, ["handles", kind.handle, *first["loc"]]))
-        raise Malformed(f"{source}: service {service}: {where}: {first['msg'].rstrip('.')}.") from error
+        raise Malformed(f"{source}: service {service}: {complaint(error, 'handles', kind.handle)}.") from error

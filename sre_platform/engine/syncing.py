@@ -21,6 +21,7 @@ from sre_platform.diagnosis.investigate import COLLECTORS, RULES
 from sre_platform.engine import handles
 from sre_platform.guardrails.models import ActionLimit, FreezeWindow, RemediationPolicy, read_plan
 from sre_platform.incidents.models import InhibitionRule, MaintenanceWindow
+from sre_platform.kernel.complaint import complaint
 from sre_platform.kernel.errors import Malformed, Unknown
 from sre_platform.kernel.registry import Registry
 from sre_platform.playbook import library
@@ -54,8 +55,7 @@ def _unknown(registry: Registry[Any], calls: Sequence[Call]) -> Iterator[str]:
         except Unknown as error:
             yield str(error)
         except BadShape as error:
-            first = error.errors()[0]
-            yield f"{call.name}: {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
+            yield f"{call.name}: {complaint(error)}"
 
 
 def sync_playbooks(folder: Path) -> tuple[list[str], list[str]]:
@@ -129,9 +129,7 @@ def read_catalog(path: Path, variables: Mapping[str, str] | None) -> CatalogFile
     except RecursionError as error:
         raise Malformed(f"{path} holds an alias that contains itself.") from error
     except BadShape as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the document"
-        raise Malformed(f"{path} is not a catalog file: {where}: {first['msg'].lower()}.") from error
+        raise Malformed(f"{path} is not a catalog file: {complaint(error)}.") from error
 
 
 def _expand(value: Any, path: Path, variables: Mapping[str, str]) -> Any:

@@ -13,6 +13,7 @@ from pydantic import ValidationError as BadShape
 
 from sre_platform.guardrails import domain
 from sre_platform.incidents import quiet
+from sre_platform.kernel.complaint import complaint
 from sre_platform.kernel.errors import Malformed
 from sre_platform.playbook.schema import Call
 
@@ -32,10 +33,7 @@ def check_plan(value: Any) -> None:
     try:
         read_plan(value)
     except BadShape as error:
-        first = error.errors()[0]
-        raise ValidationError(
-            f"{'.'.join(map(str, ['plan', *first['loc']]))}: {first['msg'].lower().rstrip('.')}."
-        ) from error
+        raise ValidationError(f"{complaint(error, 'plan')}.") from error
 
 
 def check_share(value: float) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 from pydantic import BeforeValidator, Field, ValidationError
 
 from sre_platform.kernel.clock import parse_rfc3339
+from sre_platform.kernel.complaint import complaint
 from sre_platform.kernel.errors import Malformed
 from sre_platform.kernel.storable import storable_text
 
@@ -156,8 +157,6 @@ def fingerprint_of(labels: Mapping[str, str]) -> str:
 
 def sentence(error: ValidationError, what: str) -> str:
     """The first complaint about ``what``, short whatever the sender wrote, and how many more there are."""
-    first, rest = error.errors(include_url=False, include_context=False)[0], error.error_count() - 1
-    where = ".".join(" ".join(str(part)[:SHOWN].split()) or repr(part) for part in first["loc"][:10])
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Field ").lower()[:_SAID]
+    rest = error.error_count() - 1
     more = f" (and {rest} more)" if rest else ""
-    return f"In {what}, {where + ': ' if where else ''}{message}{more}."
+    return f"In {what}, {complaint(error, whole='')}{more}."

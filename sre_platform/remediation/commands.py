@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from sre_platform.catalog.domain import ENVIRONMENT_NAME
 from sre_platform.clients import command
+from sre_platform.kernel.complaint import complaint
 from sre_platform.kernel.errors import Malformed, Rejected, Unavailable
 from sre_platform.kernel.redaction import HIDDEN, redact_text
 from sre_platform.kernel.storable import storable_text
@@ -173,10 +174,10 @@ def _parsed(text: str, path: str) -> Commands:
 def _command(path: str, name: Any, value: Any) -> Command:
     try:
         return Command.model_validate(value)
-    except (ValidationError, RecursionError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "is nested too deeply"}
-        where = ".".join(map(str, [name, *first["loc"]]))
-        raise Malformed(f"{path}: {where}: {first['msg']}.") from error
+    except RecursionError as error:
+        raise Malformed(f"{path}: {name}: is nested too deeply.") from error
+    except ValidationError as error:
+        raise Malformed(f"{path}: {complaint(error, name)}.") from error
 
 
 def _refuse_strangers(path: str, name: str, one: Command, known: Mapping[str, Command]) -> None:

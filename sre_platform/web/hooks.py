@@ -21,6 +21,7 @@ from sre_platform.intake import tokens
 from sre_platform.intake.domain import Sender
 from sre_platform.intake.receive import SOURCES
 from sre_platform.intake.signatures import signed
+from sre_platform.kernel.complaint import complaint
 from sre_platform.kernel.errors import Malformed, Rejected, TooLarge, Unavailable
 from sre_platform.kernel.storable import storable_text
 from sre_platform.rollouts import walk
@@ -141,9 +142,7 @@ def _read(kind: type[Body], body: bytes, what: str) -> Body:
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))[:100] or "body"
-        raise Malformed(f"In the {what}, {where}: {first['msg'].lower()}.") from error
+        raise Malformed(f"In the {what}, {complaint(error, whole='body')}.") from error
 
 
 class _RolloutBody(BaseModel):

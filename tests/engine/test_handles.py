@@ -41,10 +41,10 @@ def test_good_handles_are_stored_as_they_stand(tmp_path):
         ("      settings:", "      setings:", "handles: unknown handle 'setings': did you mean 'settings'?"),
         ("      settings:", "      zzz:", "handles: unknown handle 'zzz': known are: "),
         ("max: 40", "maxx: 40", "handles.settings.settings.pool: unknown key 'maxx': did you mean 'max'?"),
-        ("max: 40", "max: 0", "handles.settings.settings.pool: Value error, min is above max."),
-        ("/var/log/orders", "var/log", "handles.logs.folder: String should match pattern"),
-        ("token_env: ORDERS_TOKEN", "token_env: 'not a name'", "handles.settings.token_env: String should match"),
-        ('{folder: /var/log/orders, patterns: ["orders.log.*"]}', "7", "handles.logs: Input should be a valid dict"),
+        ("max: 40", "max: 0", "handles.settings.settings.pool: min is above max."),
+        ("/var/log/orders", "var/log", "handles.logs.folder: string should match pattern"),
+        ("token_env: ORDERS_TOKEN", "token_env: 'not a name'", "handles.settings.token_env: string should match"),
+        ('{folder: /var/log/orders, patterns: ["orders.log.*"]}', "7", "handles.logs: input should be a valid dict"),
     ],
 )
 def test_a_slip_is_named_and_nothing_is_stored(tmp_path, old, new, said):

@@ -306,7 +306,7 @@ def test_a_change_with_characters_that_postgresql_refuses_is_stored_with_others(
         (b"\xff", "In the change, body: "),
         (b"[" * 9000, "In the change, body: "),
         ([], "In the change, body: "),
-        ({}, "In the change, service: field required."),
+        ({}, "In the change, service: required."),
         (CHANGE | {"service": ""}, "In the change, service: "),
         (CHANGE | {"service": "s" * 101}, "In the change, service: "),
         (CHANGE | {"at": "2026-11-21T12:00:00"}, "In the change, at: input should have timezone info."),
