@@ -3,6 +3,7 @@
 # A link that is there already stays: it is what somebody has deployed, or rolled back to.
 # LAB_BUILT is where the image has the lab.
 set -eu
+mkdir -p "$SRE_LAB_DIR/log"
 cd "${LAB_BUILT:-/opt/lab}"
 for built in */releases/*; do
     folder=$SRE_LAB_DIR/$built service=${built%%/*}

@@ -45,6 +45,7 @@ USERS_RATE = 40  # requests per second, enough to see a fault within seconds and
 READY_WITHIN_S = 60.0
 STOPPED_WITHIN_S = 30.0
 LOG_VOLUME_MIB = 32  # budget of a folder with logs of requests; the alert DiskFilling of the lab's catalog knows it
+LOOK_BACK = "10s"  # of Prometheus, which would take what it saw up to five minutes before a restart for the present
 LOG_VOLUME = ("-log-volume", str(LOG_VOLUME_MIB))
 COPIES = ("storefront", "orders", "payments", "payments-canary")  # the processes that serve requests
 JOBS = ("users", *COPIES)
@@ -110,6 +111,7 @@ class Stack:
         parts_of_lab = [name.upper().replace("-", "_") for name in COPIES]
         lab = {
             "SRE_LAB_DIR": str(self.data / "lab"),
+            "SRE_LAB_LOG_DIR": str(self.data / "log"),
             "SRE_LAB_FAULTS": ",".join(f"{name}={self.url(name + '_FAULTS')}" for name in COPIES),
             **{f"SRE_LAB_{part}_URL": self.url(part) for part in ("USERS", *parts_of_lab)},
             "SRE_LAB_ENVOY_ADMIN_URL": self.url("ENVOY_ADMIN") if envoy.executable() else "",
@@ -230,6 +232,7 @@ class Stack:
             f"--config.file={folder}/prometheus.yml",
             f"--storage.tsdb.path={folder}/data",
             "--storage.tsdb.retention.time=1d",
+            f"--query.lookback-delta={LOOK_BACK}",
             f"--web.listen-address={self.address('PROMETHEUS')}",
             "--log.level=warn",
         ]

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from sre_platform.embedded.lab_build import LINKS, RELEASES
-from sre_platform.embedded.stack import HOME, SECRETS, USUAL_PORTS, Stack
+from sre_platform.embedded.stack import COPIES, HOME, SECRETS, USUAL_PORTS, Stack
 
 DOCKER = HOME / "docker"
 COMPOSE = (DOCKER / "compose.yaml").read_text()
@@ -94,6 +94,15 @@ def test_the_lab_runs_with_the_flags_of_the_embedded_form(name, tmp_path):
     assert lab()[f"program:{name}"].get("autostart", "true") == ("false" if name == "payments-canary" else "true")
 
 
+@pytest.mark.parametrize("name", COPIES)
+def test_a_services_log_is_where_the_workers_read_it_and_in_the_containers_log(name):
+    log = f"%(ENV_SRE_LAB_DIR)s/log/{name}.log"
+    assert lab()[f"program:{name}"]["stdout_logfile"] == log
+    assert log in shlex.split(lab()["program:logs"]["command"])
+    here = SERVICES["worker"]["environment"]
+    assert here["SRE_LAB_LOG_DIR"] == f"{here['SRE_LAB_DIR']}/log"
+
+
 def test_the_lab_starts_with_every_release_in_place_and_leaves_a_deployed_one(tmp_path):
     built, lab_dir, tools = (tmp_path / name for name in ("built", "lab", "tools"))
     for service, names in RELEASES.items():
@@ -110,6 +119,7 @@ def test_the_lab_starts_with_every_release_in_place_and_leaves_a_deployed_one(tm
         return {f"{service}/{link}": (lab_dir / service / link / service).read_text() for service, link in LINKS}
 
     assert start() == {f"{service}/{link}": "v1" for service, link in LINKS}
+    assert (lab_dir / "log").is_dir()
     current = lab_dir / "payments" / "current"
     current.unlink()
     current.symlink_to(lab_dir / "payments" / "releases" / "v4")

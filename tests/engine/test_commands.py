@@ -53,7 +53,8 @@ def test_sync_tells_a_machine_what_changed_and_what_was_refused(capsys, tmp_path
 
 def test_exported_rules_are_what_a_prometheus_loads(capsys, settings):
     catalog = settings.BASE_DIR / "experiments" / "lab" / "catalog.yaml"
-    named = dict.fromkeys(variables(catalog.read_text()), "http://127.0.0.1:1") | {"SRE_LAB_DIR": "/srv/lab"}
+    named = dict.fromkeys(variables(catalog.read_text()), "http://127.0.0.1:1")
+    named |= {"SRE_LAB_DIR": "/srv/lab", "SRE_LAB_LOG_DIR": "/srv/lab/log"}
     sync_catalog(catalog, named)
     [group] = yaml.safe_load(said(capsys, "export_rules", interval=5.0))["groups"]
     exported = {(rule["alert"], rule["labels"]["service"]) for rule in group["rules"]}

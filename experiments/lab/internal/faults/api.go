@@ -35,7 +35,7 @@ func (s *Set) servePut(w http.ResponseWriter, r *http.Request) {
 		sideport.Refuse(w, http.StatusBadRequest, "%s; known faults: %s.", sideport.Sentence(err), s.names())
 		return
 	}
-	slog.Warn("fault set", "fault", k.Name, "value", value, "ttl_s", ttl.Seconds())
+	slog.Debug("fault set", "fault", k.Name, "value", value, "ttl_s", ttl.Seconds())
 	sideport.Answer(w, http.StatusOK, s.put(k, value, ttl))
 }
 
@@ -45,7 +45,7 @@ func (s *Set) serveDelete(w http.ResponseWriter, r *http.Request) {
 		s.refuseUnknown(w, r)
 		return
 	}
-	slog.Warn("fault cleared", "fault", k.Name)
+	slog.Debug("fault cleared", "fault", k.Name)
 	sideport.Answer(w, http.StatusOK, s.clear(k))
 }
 
