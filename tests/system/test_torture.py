@@ -10,7 +10,7 @@ from sre_platform.kernel.errors import Unavailable
 from tests.system.stack import HOME, environment
 from tests.torture import postgres
 
-ROUNDS, WITHIN_S = 3, 150
+ROUNDS, WITHIN_S = 3, 240  # what was measured to be worse again waits a minute for an alert that says so
 pytestmark = [pytest.mark.system, pytest.mark.timeout(WITHIN_S + 30)]
 
 
