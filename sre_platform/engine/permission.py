@@ -38,8 +38,12 @@ def permit(work: Work, step: Step, first: Sequence[Step] = ()) -> Judged:
 
 def still(work: Work, step: Step) -> None:
     """Raises Denied when a step that was permitted would not be now: before anything is done for its sake."""
-    judgements, said = _judged(work, step, budgets_of(work.topology, [step.target]))
-    if said.answer is Answer.DENY:
+    _refuse(work, *_judged(work, step, budgets_of(work.topology, [step.target])))
+
+
+def _refuse(work: Work, judgements: list[Judgement], said: Judgement) -> None:
+    """Raises Denied for a denial, and for what a person has to be asked about when none has approved it."""
+    if said.answer is Answer.DENY or (said.answer is Answer.ASK and not work.approved()):
         raise Denied(judgements, said)
 
 
@@ -53,9 +57,7 @@ def beginning(work: Work) -> Callable[[Step, Lease], None]:
         first = step.state == Step.State.PREPARED
         budgets = budgets_of(work.topology, [step.target]) if first else {}
         with gate():
-            judgements, said = _judged(work, step, budgets) if first else _stopped(work, step)
-            if said.answer is Answer.DENY:
-                raise Denied(judgements, said)
+            _refuse(work, *(_judged(work, step, budgets) if first else _stopped(work, step)))
             steps.begin(step, lease)
 
     return begin
@@ -75,9 +77,7 @@ def unless_stopped(work: Work) -> Callable[[Step, Lease], None]:
 
     def begin(step: Step, lease: Lease) -> None:
         with gate():
-            judgements, said = _stopped(work, step)
-            if said.answer is Answer.DENY:
-                raise Denied(judgements, said)
+            _refuse(work, *_stopped(work, step))
             steps.begin(step, lease)
 
     return begin

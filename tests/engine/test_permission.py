@@ -9,7 +9,7 @@ from sre_platform.guardrails.models import Gate, RemediationPolicy, set_kill_swi
 from sre_platform.incidents.domain import State
 from sre_platform.kernel.errors import Lost
 from sre_platform.remediation.models import Step
-from tests.engine.story import drive, fire, install, last, sound, step_on, strict
+from tests.engine.story import alert, delivered, drive, fire, install, last, sound, step_on, strict
 from tests.fakes.leases import incident as bare_incident
 from tests.fakes.leases import take
 
@@ -84,6 +84,28 @@ def test_a_policy_that_was_changed_after_the_approval_counts(shop):
     RemediationPolicy.objects.update(mode="observe")
     assert step_on(incident) is State.ESCALATED
     assert (last(incident).name, shop.supervisor.effects) == ("refused", [])
+
+
+def test_what_the_guards_alone_permitted_waits_for_a_person_once_its_policy_wants_one(shop):
+    install(shop)
+    incident = drive(fire(), State.APPROVED)
+    RemediationPolicy.objects.update(mode="approve")
+    assert step_on(incident) is State.AWAITING_APPROVAL
+    assert ("wants a person to approve" in last(incident).reason, shop.supervisor.effects) == (True, [])
+    assert (incident.steps.repairs().get().state, sound(incident)) == ("prepared", True)
+    assert delivered(incident) is not None, "a person is told"
+    assert approvals.decide(incident.pk, "ann", approved=True)
+    assert (drive(incident).state, shop.release) == (State.RESOLVED, "v1")
+
+
+def test_what_the_guards_alone_permitted_waits_for_a_person_once_its_alerts_come_and_go(shop):
+    install(shop)
+    incident = drive(fire(), State.APPROVED)
+    for starts_s in range(1, 6):
+        alert("resolved", starts_s=starts_s - 1)
+        alert(starts_s=starts_s)
+    assert step_on(incident) is State.AWAITING_APPROVAL
+    assert ("comes and goes" in last(incident).reason, shop.supervisor.effects) == (True, [])
 
 
 def begun_by_a_dead_owner(shop):
