@@ -215,9 +215,10 @@ def _options(situation: Situation) -> list[Option]:
     """What the incident holds that is to be judged (again), then what else may be tried."""
     held = _steps(situation.incident)
     facts = _facts(situation)
+    stale = [_stale(situation, step) for step in held]  # before they are judged: what they reach is looked at anew
     options = [
-        replace(_judged_step(situation, facts, step), stored=step.state, cannot=_stale(situation, step))
-        for step in held
+        replace(_judged_step(situation, facts, step), stored=step.state, cannot=why)
+        for step, why in zip(held, stale, strict=True)
     ]
     taken = {try_key(step.cause, step.target, step.action, step.params) for step in held}
     others = situation.proposals(_others(situation, taken))
