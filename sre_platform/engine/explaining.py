@@ -84,8 +84,8 @@ class Option:
 class Explanation:
     """All that was considered. ``counts`` is the option that decides, ``held`` what keeps anything from being done now.
 
-    ``history`` are the incident's judgements as they were written down. ``incident`` is 0 and ``state`` empty for a
-    finding that nobody has made.
+    ``approved`` is whether a person has approved what waits. ``history`` are the incident's judgements as they were
+    written down. ``incident`` is 0 and ``state`` empty for a finding that nobody has made.
     """
 
     incident: int
@@ -94,6 +94,7 @@ class Explanation:
     options: Sequence[Option]
     counts: Option | None
     held: str = ""
+    approved: bool = False
     history: Sequence[Mapping[str, Any]] = ()
 
     @property
@@ -102,7 +103,7 @@ class Explanation:
         if self.held or self.counts is None or self.counts.verdict is None or self.counts.cannot:
             return False
         answer = self.counts.verdict.answer
-        return answer is Answer.ALLOW or (answer is Answer.ASK and self.state == State.APPROVED)
+        return answer is Answer.ALLOW or (answer is Answer.ASK and self.approved)
 
     @property
     def would(self) -> str:
@@ -147,7 +148,8 @@ def of_incident(pk: int) -> Explanation:
     if incident is None:
         newest = Incident.objects.order_by("-pk").values_list("pk", flat=True)[:SHOWN]
         raise Unknown(f"There is no incident {pk}; the newest are: {', '.join(map(str, newest)) or 'none'}.")
-    options = _options(Situation(incident, library.frozen(incident.playbooks), topology()))
+    situation = Situation(incident, library.frozen(incident.playbooks), topology())
+    options = _options(situation)
     return Explanation(
         incident=pk,
         state=incident.state,
@@ -155,6 +157,7 @@ def of_incident(pk: int) -> Explanation:
         options=options,
         counts=next((item for item in options if item.verdict), None),
         held=_held(incident, options),
+        approved=situation.approved(),
         history=_history(incident),
     )
 
@@ -212,9 +215,10 @@ def _options(situation: Situation) -> list[Option]:
     """What the incident holds that is to be judged (again), then what else may be tried."""
     held = _steps(situation.incident)
     facts = _facts(situation)
+    stale = [_stale(situation, step) for step in held]  # before they are judged: what they reach is looked at anew
     options = [
-        replace(_judged_step(situation, facts, step), stored=step.state, cannot=_stale(situation, step))
-        for step in held
+        replace(_judged_step(situation, facts, step), stored=step.state, cannot=why)
+        for step, why in zip(held, stale, strict=True)
     ]
     taken = {try_key(step.cause, step.target, step.action, step.params) for step in held}
     others = situation.proposals(_others(situation, taken))

@@ -164,12 +164,18 @@ def remediate(work: Work) -> Move:
 
 
 def _denied(step: Step, denied: guardrails.Denied) -> Move:
-    """Not begun after all: over, or left to people; taken back first, if something was done for its sake."""
-    over = denied.verdict.guard == permission.ALERTS_FIRE
-    event = Event.ALERTS_CLEARED if over else Event.REFUSED
+    """Not begun after all: over, or left to people, or a person is asked; what was done for its sake is taken back."""
+    verdict = denied.verdict
+    told: dict[str, Any] = {"guards": [j.as_json() for j in denied.judgements]}
+    event, due_in_s = Event.REFUSED, 0.0
     if any(one.leads_to_id for one in steps.to_take_back(step)):
         event = Event.STEP_FAILED
-    return Move(event, f"{step.says}: {denied.verdict.reason}", {"guards": [j.as_json() for j in denied.judgements]})
+    elif verdict.guard == permission.ALERTS_FIRE:
+        event = Event.ALERTS_CLEARED
+    elif verdict.answer is guardrails.Answer.ASK:
+        event, due_in_s = Event.NEEDS_APPROVAL, APPROVAL_EXPIRES_S
+    told |= {"says": step.says, "undo": step.undo, "plan": step.plan, "policy": step.policy}
+    return Move(event, f"{step.says}: {verdict.reason}", told, due_in_s)
 
 
 def _first(work: Work, step: Step, target: Target) -> Move | None:

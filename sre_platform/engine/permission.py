@@ -5,9 +5,11 @@ gate the rows are read, the guards judge, and the step is written or begun; what
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from django.db import transaction
 
+from sre_platform.catalog.models import topology
 from sre_platform.engine.knowing import Budgets, budgets_of
 from sre_platform.engine.work import GUARDS, Situation, Work
 from sre_platform.guardrails.domain import Answer, Denied, Facts, Judgement, judge, verdict
@@ -38,24 +40,26 @@ def permit(work: Work, step: Step, first: Sequence[Step] = ()) -> Judged:
 
 def still(work: Work, step: Step) -> None:
     """Raises Denied when a step that was permitted would not be now: before anything is done for its sake."""
-    judgements, said = _judged(work, step, budgets_of(work.topology, [step.target]))
-    if said.answer is Answer.DENY:
+    _refuse(work, *_judged(work, step, budgets_of(work.topology, [step.target])))
+
+
+def _refuse(work: Work, judgements: list[Judgement], said: Judgement) -> None:
+    """Raises Denied for a denial, and for what a person has to be asked about when none has approved it."""
+    if said.answer is Answer.DENY or (said.answer is Answer.ASK and not work.approved()):
         raise Denied(judgements, said)
 
 
 def beginning(work: Work) -> Callable[[Step, Lease], None]:
     """How ``steps.carry_out`` begins a step of this incident: judged again at the last moment.
 
-    Of a step that a former owner began, which was permitted then, only the kill switch keeps the rest.
+    Of a step that a former owner left half done, which was permitted then, only the kill switch keeps the rest.
     """
 
     def begin(step: Step, lease: Lease) -> None:
         first = step.state == Step.State.PREPARED
         budgets = budgets_of(work.topology, [step.target]) if first else {}
         with gate():
-            judgements, said = _judged(work, step, budgets) if first else _stopped(work, step)
-            if said.answer is Answer.DENY:
-                raise Denied(judgements, said)
+            _refuse(work, *(_judged(work, step, budgets) if first else _stopped(work, step)))
             steps.begin(step, lease)
 
     return begin
@@ -65,9 +69,10 @@ def _judged(work: Work, step: Step, budgets: Budgets) -> Judged:
     """Judged by what is known now, if an alert still fires; the step is told which policy counted."""
     if step.pk and all_clear(work.incident.pk):
         return [], Judgement(ALERTS_FIRE, Answer.DENY, "all alerts resolved before anything was done.")
-    facts = work.facts(step, budgets)
-    step.policy = policy_of(work, step, facts)
-    return work.judge_by(facts, step)
+    known = replace(work, topology=topology())  # somebody may have taken the service out of scope since
+    facts = known.facts(step, budgets)
+    step.policy = policy_of(known, step, facts)
+    return known.judge_by(facts, step)
 
 
 def unless_stopped(work: Work) -> Callable[[Step, Lease], None]:
@@ -75,9 +80,7 @@ def unless_stopped(work: Work) -> Callable[[Step, Lease], None]:
 
     def begin(step: Step, lease: Lease) -> None:
         with gate():
-            judgements, said = _stopped(work, step)
-            if said.answer is Answer.DENY:
-                raise Denied(judgements, said)
+            _refuse(work, *_stopped(work, step))
             steps.begin(step, lease)
 
     return begin

@@ -186,6 +186,15 @@ class Situation:
         beside = sampling.neighbours(self.topology, step.target)
         return sampling.take(step, number, self.criteria(), self.measurer(), beside)
 
+    def approved(self) -> bool:
+        """Whether a person, and not the guards alone, has approved what is about to be done."""
+        return self.moved_by() == Event.HUMAN_APPROVED
+
+    def moved_by(self) -> str:
+        """The event that moved the incident into its state; empty for one that was only opened."""
+        names = self.incident.timeline.exclude(to_state="").order_by("-seq").values_list("name", flat=True)
+        return names.first() or ""
+
     def _unproven(self, step: Step) -> str:
         """The playbook that the step comes from, when no experiment proves it, or not with this action."""
         book = self.playbooks.get(step.playbook)
@@ -284,8 +293,7 @@ class Work(Situation):
 
     def asked_to_take_back(self) -> bool:
         """Whether a person, and not a verdict, wants the repair taken back: nothing else is tried after that."""
-        last = self.incident.timeline.exclude(to_state="").order_by("-seq").first()
-        return bool(last and last.name == Event.TAKE_BACK)
+        return self.moved_by() == Event.TAKE_BACK
 
     def scene(self) -> Scene:
         """What the collectors may see."""

@@ -32,7 +32,7 @@ class Judgement:
 
 
 class Denied(SreError):
-    """The guards deny it now: nothing was done. ``verdict`` is the judgement that counts."""
+    """The guards deny it now, or want a person whom nobody has asked: nothing was done. ``verdict`` is what counts."""
 
     def __init__(self, judgements: Sequence[Judgement], verdict: Judgement) -> None:
         super().__init__(verdict.reason)

@@ -64,6 +64,7 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         Event.STEPS_DONE: State.REMEDIATED,
         Event.STEP_FAILED: State.UNHEALTHY,
         Event.STEP_UNKNOWN: State.REMEDIATED,
+        Event.NEEDS_APPROVAL: State.AWAITING_APPROVAL,
         Event.REFUSED: State.ESCALATED,
         Event.ALERTS_CLEARED: State.RESOLVED,
     },

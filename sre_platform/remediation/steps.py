@@ -2,7 +2,8 @@
 
 Crash rules. Before ``begin`` commits nothing has been done, and the step is begun later. After ``finish`` commits it is
 done. In between the step is found ``applying`` by a new owner, who does not know: it looks at the world through the
-action, and only what the world shows as not done is done. What cannot be seen is left to verification.
+action. When nothing was done of it, it is judged like one that was never begun; what is half done is finished; what
+cannot be seen is left to verification.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -111,8 +112,8 @@ def begin(step: Step, lease: Lease) -> None:
     """From now on the step may have been done, by the policy it names; the caller has passed the gate. Raises Lost."""
     lease.confirm()
     rows = Step.objects.filter(pk=step.pk, state=step.state, fence=step.fence)
-    begun = {"state": Step.State.APPLYING, "fence": lease.fence, "applying_at": step.applying_at or now()}
-    if not rows.update(**begun, policy=step.policy):
+    begun = {"state": Step.State.APPLYING, "fence": lease.fence, "applying_at": now()}
+    if not rows.update(**begun, policy=step.policy, plan=step.plan):
         raise Lost(f"Step {step.pk} has been taken over by somebody else.")
 
 
@@ -144,8 +145,11 @@ def carry_out(
     if step.state == Step.State.PREPARED and (why := changed(step, target, world)):
         return _fail(step, lease, why)
     try:
-        if step.state == Step.State.APPLYING and (seen := action.look(target, step.aim, world)) is not Seen.NOT_DONE:
-            return _looked(step, lease, seen)
+        if step.state == Step.State.APPLYING:
+            if (seen := action.look(target, step.aim, world)) is not Seen.NOT_DONE:
+                return _looked(step, lease, seen)
+            if not changed(step, target, world):
+                _not_begun(step, lease)
         beginning(step, lease)
         said = action.apply(target, step.aim, world, lease.confirm)
     except Rejected as error:
@@ -155,6 +159,15 @@ def carry_out(
     except SreError as error:
         return _unknown(step, f"It is not known whether it was done: {error}")
     return _finish(step, lease, said)
+
+
+def _not_begun(step: Step, lease: Lease) -> None:
+    """Whoever began it did not live to touch the world, which is as it was when the step was prepared. Raises Lost."""
+    lease.confirm()
+    rows = Step.objects.filter(pk=step.pk, state=step.state, fence=step.fence)
+    step.state, step.applying_at = Step.State.PREPARED, None
+    if not rows.update(state=step.state, applying_at=None):
+        raise Lost(f"Step {step.pk} has been taken over by somebody else.")
 
 
 def _looked(step: Step, lease: Lease, seen: Seen) -> Carried:
@@ -171,18 +184,28 @@ def _unknown(step: Step, why: str) -> Carried:
 def changed(step: Step, target: Target, world: World) -> str:
     """Why the stored step no longer fits the world, or the empty string: preconditions are read at the last moment.
 
-    Only reads. Raises SreError when the world cannot be seen.
+    What it reaches is brought up to date in its plan, for the guards. Only reads. Raises SreError when the world cannot
+    be seen.
     """
     try:
         fresh = prepare(step.action, step.params, target, world)
     except Rejected as error:
         return str(error)
-    still_fits = getattr(ACTIONS.get(step.action), "still_fits", None)
-    if dict(fresh.aim) == step.aim or (still_fits and still_fits(step.aim, fresh.aim)):
+    if _fits(step, fresh):
+        step.plan["reach"] = fresh.plan()["reach"]
         return ""
     return (
         f"{step.target} has changed since the step was prepared, which was: {step.says}. Now it would be: {fresh.says}."
     )
+
+
+def _fits(step: Step, fresh: Prepared) -> bool:
+    """Whether it would be the same again, and be taken back to the same, or so nearly that the action does not mind."""
+    still_fits = getattr(ACTIONS.get(step.action), "still_fits", None)
+    if still_fits and still_fits(step.aim, fresh.aim):
+        return True
+    undo = dict(fresh.undo) if fresh.undo is not None else None
+    return (dict(fresh.aim), undo) == (step.aim, step.undo)
 
 
 def _finish(step: Step, lease: Lease, said: str) -> Carried:

@@ -19,6 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sre_platform.engine import permission
 from sre_platform.guardrails.domain import Answer, Denied
 from sre_platform.guardrails.models import ActionLimit, FreezeWindow, RemediationPolicy, halted, set_kill_switch
+from sre_platform.incidents import record
+from sre_platform.incidents.domain import Event, State
 from sre_platform.incidents.models import Incident
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Lost, Rejected
@@ -56,6 +58,7 @@ class Book:
     begun: list[Begun] = field(default_factory=list)
     wait: list[int] = field(default_factory=list)
     frozen: bool = False
+    approved: set[int] = field(default_factory=set)  # incidents of which a person has approved what is to be done
     ended: dict[int, int] = field(default_factory=dict)  # how often an incident of that number has
 
 
@@ -92,10 +95,15 @@ class Automation(RuleBasedStateMachine):
                 self._begin(self.book.wait.pop(), dies=False)
 
     @precondition(lambda self: self.book.wait)
-    @rule(which=st.integers(0, 9), dies=st.booleans())
-    def begin(self, which: int, dies: bool) -> None:
-        """A worker begins what was permitted (a person has approved it if need be), or dies and another takes over."""
-        self._begin(self.book.wait.pop(which % len(self.book.wait)), dies)
+    @rule(which=st.integers(0, 9), dies=st.booleans(), approved=st.booleans())
+    def begin(self, which: int, dies: bool, approved: bool) -> None:
+        """A worker begins what was permitted, or dies and another takes over; a person may have approved it."""
+        step = Step.objects.get(pk=self.book.wait.pop(which % len(self.book.wait)))
+        if approved:
+            by, awaiting = (Event.HUMAN_APPROVED, "ann", {}, 0), State.AWAITING_APPROVAL
+            record._append(step.incident_id, *by, awaiting, State.APPROVED)
+            self.book.approved.add(step.incident_id)
+        self._begin(step.pk, dies)
 
     def _begin(self, pk: int, dies: bool) -> None:
         step = Step.objects.get(pk=pk)
@@ -107,7 +115,8 @@ class Automation(RuleBasedStateMachine):
         try:
             permission.beginning(work)(step, work.lease)
         except Denied as denied:
-            assert denied.verdict.answer is Answer.DENY
+            asked = step.target == ASKED and step.incident_id not in self.book.approved
+            assert denied.verdict.answer is Answer.DENY or asked
             self._release(step)
         else:
             self._entered(step)
@@ -115,6 +124,7 @@ class Automation(RuleBasedStateMachine):
     def _entered(self, step: Step) -> None:
         assert halted() == "", "nothing is begun while all automation is stopped"
         assert not (self.book.frozen and fnmatchcase(step.target, FROZEN)), "nothing is begun while it is frozen"
+        assert step.target != ASKED or step.incident_id in self.book.approved, "nothing is begun that nobody approved"
         before = [one.ago_s for one in self.book.begun if one.service == step.target]
         assert min(before, default=COOLDOWN_S) >= COOLDOWN_S, "nothing is begun before its cooldown is over"
         self.book.begun.append(Begun(step.pk, step.incident_id, step.target))
