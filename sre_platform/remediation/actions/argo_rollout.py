@@ -114,9 +114,10 @@ def _undo(workload: Workload, do: str) -> dict[str, Any]:
         return {"do": "retry" if do == "abort" else "abort", "only_from": _hash(workload)}
     known, stable = revisions.known(workload), str(workload.status.get("stableRS", ""))
     of_stable = next((item for item in known if item.hash == stable), None)
-    if of_stable is None:
+    now = revisions.wanted(workload, known)
+    if of_stable is None or now is None:
         raise Rejected(f"{workload} keeps no template of its stable release, so a promotion could not be undone.")
-    return {"do": "rollback", "to_revision": of_stable.number, "only_from": revisions.digest(workload.template)}
+    return {"do": "rollback", "to_revision": of_stable.number, "only_from": now.digest}
 
 
 def _change(workload: Workload, do: str) -> tuple[Any, Any]:
