@@ -121,6 +121,7 @@ class Status(TypedDict, total=False):
     """Of the same, and of a quota. Argo Rollouts writes its observedGeneration as a text."""
 
     observedGeneration: int | str | None
+    phase: str | None
     replicas: int | None
     readyReplicas: int | None
     updatedReplicas: int | None

@@ -13,8 +13,10 @@ from functools import partial
 from itertools import takewhile
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Max, Q, QuerySet
+from django.db.models import F, Max, Q, QuerySet, Value
+from django.db.models.functions import Greatest
 
 from sre_platform.clients import metrics
 from sre_platform.incidents.domain import ENDED, Event, State, after
@@ -41,8 +43,12 @@ class Lease:
         return Incident.objects.filter(pk=self.incident_id, state=self.state, fence=self.fence)
 
     def confirm(self) -> None:
-        """Raise Lost when somebody else has taken over. Asked right before every effect on the world."""
-        if not self.row().filter(claimed_until__gt=now()).exists():
+        """Raise Lost when somebody else has taken over; else nobody can for a whole lease: so long may an effect take.
+
+        Asked right before every effect on the world: who has little time left must not begin what outlives it.
+        """
+        until = Greatest(F("claimed_until"), Value(now() + timedelta(seconds=settings.SRE_LEASE_S)))
+        if not self.row().filter(claimed_until__gt=now()).update(claimed_until=until):
             raise Lost(f"Incident {self.incident_id} has been taken over by somebody else.")
 
     def hold(self) -> None:

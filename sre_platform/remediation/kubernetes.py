@@ -31,6 +31,7 @@ GROUPS = {
 BUILT_IN = ("Deployment", "StatefulSet", "DaemonSet")
 POD_EVIDENCE = "what the running pods hold: memory, open connections, the logs of their containers"
 UNSET = "25%"  # of maxUnavailable: the API's default for Deployments and Rollouts
+ENDED = ("Succeeded", "Failed")  # phases of a pod that never runs again
 CHANGED = (409, 422)  # a conflict; a test of the patch that failed, or a change that is not valid
 
 
@@ -297,10 +298,13 @@ def controlled(found: Mapping[str, Any]) -> str:
 
 
 def pods(workload: Workload) -> list[dict[str, Any]]:
-    """The workload's own pods: selected by it and, directly or by its ReplicaSets, controlled by it."""
+    """The workload's own pods: selected by it and, directly or by its ReplicaSets, controlled by it.
+
+    Without those that have ended: what a kubelet evicted stays listed as Failed, long after another one took its place.
+    """
     held, owners = workload.held, {workload.uid}
     if held.kind in ("Deployment", "Rollout"):
         sets = workload.cluster.items(held.all("apis/apps/v1", "replicasets"), workload.selector)
         owners |= {str(needed(item, "metadata", "uid")) for item in sets if controlled(item) == workload.uid}
     selected = workload.cluster.items(held.all("api/v1", "pods"), workload.selector)
-    return [pod for pod in selected if controlled(pod) in owners]
+    return [pod for pod in selected if controlled(pod) in owners and part(pod, "status").get("phase") not in ENDED]

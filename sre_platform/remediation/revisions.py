@@ -1,5 +1,8 @@
 """The revisions of a Deployment or an Argo Rollout: the pod templates that its ReplicaSets keep.
 
+A Deployment's template is the very one of its ReplicaSet. A Rollout is a custom resource, so the API server does not
+fill its template with defaults as it does the ReplicaSet's: there the controller's hash tells which one is wanted.
+
 Sources: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#rolling-back-a-deployment,
 https://argo-rollouts.readthedocs.io/en/stable/generated/kubectl-argo-rollouts/kubectl-argo-rollouts_undo/
 """
@@ -16,6 +19,8 @@ from sre_platform.remediation.kubernetes import Workload, controlled, digest, ef
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 NUMBER = {"Deployment": "deployment.kubernetes.io/revision", "Rollout": "rollout.argoproj.io/revision"}
+HISTORY = {kind: f"{name}-history" for kind, name in NUMBER.items()}  # its earlier numbers, when it was gone back to
+MAX_DIGITS = 19  # of a revision, which the controllers count in 64 bits
 HASH = {"Deployment": "pod-template-hash", "Rollout": "rollouts-pod-template-hash"}
 
 
@@ -23,12 +28,14 @@ HASH = {"Deployment": "pod-template-hash", "Rollout": "rollouts-pod-template-has
 class Revision:
     """One template that ran, as it can be written back; ``number`` counts up with every change.
 
-    ``hash`` is the label by which the controller tells its pods from others.
+    ``hash`` is the label by which the controller tells its pods from others, ``first`` the number that it had when it
+    ran first.
     """
 
     number: int
     template: Mapping[str, Any]
     hash: str = ""
+    first: int = 0
 
     @property
     def digest(self) -> str:
@@ -57,24 +64,29 @@ def known(workload: Workload) -> list[Revision]:
 
 
 def _revision(found: Mapping[str, Any], kind: str) -> Revision | None:
-    number = str(part(found, "metadata", "annotations").get(NUMBER[kind], ""))
+    annotations = part(found, "metadata", "annotations")
+    number = _number(annotations.get(NUMBER[kind], ""))
     template = part(found, "spec", "template")
-    if not number.isdecimal() or not template:
+    if number is None or not template:
         return None
     clean = deepcopy(dict(template))
     labels = dict(part(clean, "metadata", "labels"))
     named = str(labels.pop(HASH[kind], ""))
     clean["metadata"] = {**part(clean, "metadata"), "labels": labels}
-    return Revision(int(number), clean, named)
+    earlier = map(_number, annotations.get(HISTORY[kind], "").split(","))
+    return Revision(number, clean, named, min([number, *(each for each in earlier if each is not None)]))
 
 
-def running(workload: Workload, revisions: Sequence[Revision]) -> Revision:
-    """The revision whose template the workload wants now. Raises Rejected when there is none of it yet."""
-    wanted = digest(workload.template)
-    found = next((item for item in reversed(revisions) if item.digest == wanted), None)
-    if found is None:
-        raise Rejected(f"The controller of {workload} has not seen its newest change, so it has no revision yet.")
-    return found
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) < MAX_DIGITS else None
+
+
+def wanted(workload: Workload, revisions: Sequence[Revision]) -> Revision | None:
+    """The revision whose template the workload wants now; None when there is none of it yet."""
+    template, named = digest(workload.template), ""
+    if workload.held.kind == "Rollout" and workload.seen_by_controller:
+        named = str(workload.status.get("currentPodHash") or "")
+    return next((one for one in reversed(revisions) if one.digest == template or one.hash == named != ""), None)
 
 
 def before(workload: Workload, revisions: Sequence[Revision], now: Revision, number: int = 0) -> Revision:
@@ -90,6 +102,8 @@ def before(workload: Workload, revisions: Sequence[Revision], now: Revision, num
         if not older:
             raise Rejected(f"{workload} keeps no revision before {now.number}, so there is nothing to go back to.")
         found = older[-1]
+        if any(item.first < found.number for item in revisions if item.release == now.release):
+            raise Rejected(f"{workload} was gone back to what it runs: revision {found.number} is what was left then.")
     if found.digest == now.digest:
         raise Rejected(f"{workload} runs revision {found.number} already.")
     return found
@@ -97,10 +111,12 @@ def before(workload: Workload, revisions: Sequence[Revision], now: Revision, num
 
 def prepare(workload: Workload, number: int, only_from: str, undo: Mapping[str, Any]) -> Prepared:
     """Going back to a revision. ``only_from``: the digest of the template that has to be there, empty for any."""
-    if only_from and digest(workload.template) != only_from:
-        raise Rejected(f"{workload} is not as it was left: somebody has changed it since.")
     revisions = known(workload)
-    now = running(workload, revisions)
+    now = wanted(workload, revisions)
+    if only_from and (now is None or now.digest != only_from):
+        raise Rejected(f"{workload} is not as it was left: somebody has changed it since.")
+    if now is None:
+        raise Rejected(f"The controller of {workload} has not seen its newest change, so it has no revision yet.")
     to = before(workload, revisions, now, number)
     aim = workload.identity | {"revision": to.number, "template": to.digest}
     return Prepared(
@@ -126,7 +142,11 @@ def apply(workload: Workload, aim: Mapping[str, Any], confirm: Callable[[], None
 
 def look(workload: Workload, aim: Mapping[str, Any]) -> Seen:
     """Whether the workload wants the revision's template."""
-    return workload.seen(aim, digest(workload.template) == aim["template"])
+    template = digest(workload.template)
+    if template != aim["template"] and workload.held.kind == "Rollout":
+        now = wanted(workload, known(workload))
+        template = now.digest if now else ""
+    return workload.seen(aim, template == aim["template"])
 
 
 def _write(workload: Workload, aim: Mapping[str, Any], to: Revision) -> Write:

@@ -20,6 +20,8 @@ from tests.engine.explained import RESTART, diagnosed, document, explained, read
 from tests.engine.story import alert, drive, fire, install, step_on, strict
 from tests.fakes.leases import incident as bare_incident
 
+BACK = {"to": "v2", "only_from": "v1"}
+
 pytestmark = pytest.mark.django_db
 MOST_QUERIES = 24  # for an incident; it does not grow with policies, candidates or services
 
@@ -32,7 +34,7 @@ def test_every_action_policy_and_guard_is_told_and_then_done_as_told(shop, capsy
     told = document(shop, capsys, incident.pk)
     assert (told["state"], told["allowed"], told["held"]) == ("diagnosed", True, "")
     first, second = told["options"][0], told["options"][-1]
-    assert (first["action"], first["undo"], first["cannot"]) == ("rollback_release", {"to": "v2"}, "")
+    assert (first["action"], first["undo"], first["cannot"]) == ("rollback_release", BACK, "")
     assert (second["action"], second["undo"]) == ("restart_service", {"leave": "running"})
     assert [(p["policy"], p["covers"], p["counts"]) for p in first["policies"]] == [
         ("orders-only", False, False),
@@ -216,8 +218,8 @@ def test_of_one_that_has_ended_both_are_told_what_was_said_and_what_would_be(sho
     RemediationPolicy.objects.update(mode="approve", cooldown_s=3600, max_actions=1)
     told = document(shop, capsys, incident.pk)
     [then] = told["history"]
-    assert (then["event"], then["undo"], then["guards"][0]["answer"]) == ("allowed", {"to": "v2"}, "allow")
-    assert (told["options"][0]["stored"], told["options"][0]["undo"]) == ("kept", {"to": "v2"})
+    assert (then["event"], then["undo"], then["guards"][0]["answer"]) == ("allowed", BACK, "allow")
+    assert (told["options"][0]["stored"], told["options"][0]["undo"]) == ("kept", BACK)
     assert told["verdict"]["guard"] == "policy", "its own actions do not count against it"
     assert told["would"].startswith("It has ended, so nothing is done about it any more. If it came up now: A person")
 
@@ -274,7 +276,7 @@ def test_people_read_it_in_eighty_columns(shop, capsys):
         f"Incident {incident.pk} (resolved)",
         "allowed Roll payments back from v2 to v1",
         "1. rollback_release on payments for bad_release",
-        'undo {"to": "v2"}',
+        'undo {"to": "v2", "only_from": "v1"}',
         "policy orders-only v1 observe service payments is not orders",
         "policy all v1 auto covers it, and is the one that counts",
         "effect link",

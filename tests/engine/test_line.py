@@ -25,7 +25,7 @@ def test_a_bad_release_is_healed(shop):
     assert (incident.state, events(incident)) == ("resolved", HEALED)
     assert (shop.release, shop.supervisor.effects) == ("v1", [STOP, START])
     step = incident.steps.repairs().get()
-    assert (step.state, step.undo) == ("kept", {"to": "v2"})
+    assert (step.state, step.undo) == ("kept", {"to": "v2", "only_from": "v1"})
     assert list(step.samples.values_list("number", "good")) == [(0, False), (1, True), (2, True), (3, True)]
     ticket = delivered(incident)
     assert (ticket.actual, ticket.labels) == ("closed", ["sre-platform", "bad-release"])
@@ -200,7 +200,7 @@ def test_what_cannot_be_measured_is_not_fixed_and_the_ticket_holds_the_undo(shop
     drive(incident)
     assert (incident.state, last(incident).name) == ("escalated", "unverified")
     assert (shop.release, incident.steps.repairs().get().state) == ("v1", "kept")  # not taken back on a mere suspicion
-    assert "Undo: `rollback_release {'to': 'v2'}`" in delivered(incident).body
+    assert "Undo: `rollback_release {'to': 'v2', 'only_from': 'v1'}`" in delivered(incident).body
     assert sound(incident)
 
 

@@ -31,18 +31,22 @@ def _settle_with_sets(fake: "FakeKubernetes", path: str, found: dict[str, Any]) 
     namespace = found["metadata"]["namespace"]
     prefix = f"/apis/apps/v1/namespaces/{namespace}/replicasets"
     own = {p: s for p, s in fake.under(prefix).items() if _owner(s) == found["metadata"]["uid"]}
-    name = hashlib.sha256(json.dumps(found["spec"]["template"], sort_keys=True).encode()).hexdigest()[:8]
+    template = defaulted(found["spec"]["template"]) if found["kind"] == "Rollout" else found["spec"]["template"]
+    name = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:8]
     numbers = {p: int(s["metadata"]["annotations"][number_key]) for p, s in own.items()}
     mine = f"{prefix}/{found['metadata']['name']}-{name}"
     newest = max(numbers.values(), default=0)
     number = newest if numbers.get(mine) == newest and newest else newest + 1
     if mine not in own:
-        template = deepcopy(found["spec"]["template"])
+        template = deepcopy(template)
         template["metadata"]["labels"][hash_key] = name
         metadata = {"ownerReferences": [_reference(found)], "labels": template["metadata"]["labels"]}
         fake.create(mine, "ReplicaSet", {"metadata": metadata, "spec": {"template": template}})
     fresh = deepcopy(fake.objects[mine])
-    fresh["metadata"]["annotations"] = {number_key: str(number)}
+    known = fresh["metadata"].setdefault("annotations", {})
+    if known.get(number_key, str(number)) != str(number):  # it is gone back to
+        known[f"{number_key}-history"] = ",".join(filter(None, (known.get(f"{number_key}-history"), known[number_key])))
+    known[number_key] = str(number)
     fake._store(mine, fresh)
     ready = _pods(fake, found, fresh, fresh["spec"]["template"], _wanted(found))
     found["metadata"].setdefault("annotations", {})[number_key] = str(number)
@@ -52,6 +56,13 @@ def _settle_with_sets(fake: "FakeKubernetes", path: str, found: dict[str, Any]) 
         told = {key: was[key] for key in ("abort", "promoteFull") if was.get(key)}
         found["status"] |= told | {"currentPodHash": name, "stableRS": was["stableRS"] if told else name}
     fake._store(path, found)
+
+
+def defaulted(template: dict[str, Any]) -> dict[str, Any]:
+    """As the API server stores a built-in object's template; it has no defaults for those of custom resources."""
+    of_container = {"imagePullPolicy": "IfNotPresent", "terminationMessagePath": "/dev/termination-log"}
+    containers = [of_container | item for item in template["spec"]["containers"]]
+    return template | {"spec": {"restartPolicy": "Always", **template["spec"], "containers": containers}}
 
 
 def _wanted(found: dict[str, Any]) -> int:

@@ -14,6 +14,7 @@ from sre_platform.kernel.errors import Rejected
 from sre_platform.remediation import steps
 from sre_platform.remediation.domain import World
 from tests.fakes.kubernetes import Shop, serving_kubernetes
+from tests.fakes.kubernetes_controllers import defaulted
 from tests.fakes.leases import incident, take
 from tests.scenes import Scene
 
@@ -169,7 +170,10 @@ def scene_of(which: str) -> Callable[[Path, Any], AbstractContextManager[Scene]]
 def seen(shop: Shop) -> Any:
     """What users and the cluster's owner can tell of the state: nothing is as good as empty."""
     nodes = [node["spec"] for node in shop.fake.under("/api/v1/nodes").values()]
-    return _filled([shop.found["spec"], bool(shop.found["status"].get("abort")), sorted(shop.pods), nodes])
+    spec = dict(shop.found["spec"])
+    if shop.kind == "Rollout":  # a template that was written back has the API server's defaults, which mean the same
+        spec["template"] = defaulted(spec["template"])
+    return _filled([spec, bool(shop.found["status"].get("abort")), sorted(shop.pods), nodes])
 
 
 def _filled(value: Any) -> Any:

@@ -31,7 +31,7 @@ def test_rollback_aims_at_the_release_before_and_knows_the_way_back(shop):
     prepared = prepare(ROLLBACK, shop)
     assert prepared.says == "Roll payments back from v2 to v1"
     assert prepared.aim == {"release": "v1", "old_pid": shop.process.pid}
-    assert prepared.undo == {"to": "v2"}
+    assert prepared.undo == {"to": "v2", "only_from": "v1"}
     assert shop.supervisor.effects == []
 
 
@@ -134,7 +134,8 @@ def test_every_effect_is_confirmed_right_before(shop):
 
 
 @pytest.mark.parametrize(
-    ("name", "undo"), [("rollback_release", {"to": "v2"}), ("restart_service", {"leave": "running"})]
+    ("name", "undo"),
+    [("rollback_release", {"to": "v2", "only_from": "v1"}), ("restart_service", {"leave": "running"})],
 )
 def test_the_undo_is_the_same_action_with_other_parameters(shop, name, undo):
     action = ACTIONS.get(name)
@@ -144,6 +145,18 @@ def test_the_undo_is_the_same_action_with_other_parameters(shop, name, undo):
     back = prepare(action, shop, **prepared.undo)
     apply(action, shop, back.aim)
     assert (shop.release, shop.process.state) == ("v2", "RUNNING")
+
+
+def test_a_release_that_somebody_has_deployed_since_is_not_taken_back(shop):
+    """A person's fix at three in the morning: undoing the platform's rollback would bring the bad release back."""
+    prepared = prepare(ROLLBACK, shop)
+    apply(ROLLBACK, shop, prepared.aim)
+    (shop.folder / "releases" / "v3").mkdir()
+    shop.switch("v3")
+    done = list(shop.supervisor.effects)
+    with pytest.raises(Rejected, match="payments was left with v1 and runs v3 now: somebody has deployed since"):
+        prepare(ROLLBACK, shop, **prepared.undo)
+    assert (shop.release, shop.supervisor.effects) == ("v3", done)
 
 
 def test_a_restart_of_what_was_down_is_undone_by_stopping_it(shop):

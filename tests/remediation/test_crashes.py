@@ -1,12 +1,17 @@
 """An owner dies at every place of a step, and of its undo: the next one finishes, and each effect happened once."""
 
 import os
+from datetime import timedelta
 
 import pytest
 
+from sre_platform.incidents import record
+from sre_platform.incidents.models import Incident
+from sre_platform.kernel.clock import now
+from sre_platform.kernel.errors import Lost
 from sre_platform.remediation import steps
 from sre_platform.remediation.steps import Outcome
-from tests.fakes.leases import Died, Mortal, take, with_fate
+from tests.fakes.leases import Died, Mortal, incident, take, with_fate
 from tests.remediation.test_steps import carry, state, written
 
 pytestmark = pytest.mark.django_db
@@ -31,6 +36,28 @@ RESTART_DEATHS = {
 def die(shop, step, last):
     with pytest.raises(Died):
         carry(shop, step, with_fate(Mortal, take(step.incident_id, "the one who dies"), last))
+
+
+def test_who_is_about_to_act_has_a_whole_lease_for_it(settings):
+    """With a second left a command of ten would be found begun, not done, and run again beside itself."""
+    one = incident()
+    lease = take(one.pk)
+    Incident.objects.update(claimed_until=now() + timedelta(seconds=1))
+    lease.confirm()
+    one.refresh_from_db()
+    assert one.claimed_until > now() + timedelta(seconds=settings.SRE_LEASE_S - 1)
+    assert record.claim(one.pk, "the next owner", 30) is None
+    settings.SRE_LEASE_S = 1
+    lease.confirm()
+    assert Incident.objects.get().claimed_until == one.claimed_until, "no lease is shortened"
+
+
+def test_a_lease_that_is_over_is_not_begun_anew_by_asking():
+    lease = take(incident().pk)
+    Incident.objects.update(claimed_until=now() - timedelta(seconds=1))
+    with pytest.raises(Lost):
+        lease.confirm()
+    assert Incident.objects.get().claimed_until < now()
 
 
 @pytest.mark.parametrize("place", ROLLBACK_DEATHS)

@@ -55,6 +55,35 @@ def test_a_promotion_is_taken_back_to_the_stable_template(rollout):
     assert rollout.container["image"] == "payments:v2"
 
 
+@pytest.mark.parametrize(("do", "case"), [("abort", "abort"), ("retry", "retry")])
+def test_the_undo_of_an_abort_or_a_retry_is_about_the_release_that_was_told(fake, tmp_path, do, case):
+    """Somebody's next canary must not be retried after its own analysis aborted it, nor aborted in full health."""
+    shop = CASES[case].shop(fake, tmp_path)
+    prepared = prepare("argo_rollout", shop, do=do)
+    apply("argo_rollout", shop, prepared.aim)
+    status(shop, currentPodHash="of-the-next-release", abort=do == "abort")
+    with pytest.raises(Rejected, match="is not as it was left: somebody has changed it since"):
+        prepare("argo_rollout", shop, **prepared.undo)
+    assert len(shop.fake.writes) == 1
+
+
+def test_a_rollouts_template_has_no_defaults_and_is_known_by_the_controllers_hash(fake, tmp_path):
+    """The API server fills in the ReplicaSet's template, not that of a custom resource: the two are never equal."""
+    shop = Shop(fake, tmp_path, "Rollout")
+    prepared = prepare("argo_rollout", shop, do="rollback")
+    assert prepared.says == "Roll Rollout shop/payments back from revision 2 to 1"
+    assert "restartPolicy" not in shop.found["spec"]["template"]["spec"]
+    apply("argo_rollout", shop, prepared.aim)
+    fake.settle()
+    pruned = {"terminationMessagePath": None}  # a field that the CRD prunes on writing
+    shop.fake.change(shop.path, lambda found: found["spec"]["template"]["spec"]["containers"][0].update(pruned))
+    shop.fake.change(
+        shop.path, lambda found: found["status"].update(observedGeneration=str(shop.found["metadata"]["generation"]))
+    )
+    assert look("argo_rollout", shop, prepared.aim) is Seen.DONE
+    assert prepare("argo_rollout", shop, **prepared.undo).says == "Roll Rollout shop/payments back from revision 3 to 2"
+
+
 def test_what_is_told_to_a_rollout_that_has_moved_on_is_refused_by_the_server(rollout):
     aim = prepare("argo_rollout", rollout, do="promote").aim
     later = [{"reason": "CanaryPauseStep", "startTime": "2026-11-21T21:00:00Z"}]

@@ -48,6 +48,16 @@ def test_a_node_with_a_ready_pod_of_the_service_is_not_suspected(shop):
     assert refused("k8s_cordon", shop, "do not show which node")
 
 
+@pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
+def test_a_pod_that_has_ended_and_is_only_still_listed_is_no_reason_to_act(shop, phase):
+    """As kubelets leave those that they evicted: neither ready nor alive, and another one runs in their place."""
+    name = shop.unready(0)
+    shop.fake.change(f"{shop.pods_path}/{name}", lambda pod: pod["status"].update(phase=phase))
+    assert refused("k8s_cordon", shop, "do not show which node")
+    assert refused("k8s_evict_pod", shop, "is ready, so it is not evicted")
+    assert refused("k8s_evict_pod", shop, "owns no pod", pod=name)
+
+
 @pytest.mark.parametrize(
     "gone",
     [

@@ -22,6 +22,7 @@ def shop(fake, tmp_path):
 
 
 STAMP = "kubectl.kubernetes.io/restartedAt"
+REVISION = "deployment.kubernetes.io/revision"
 
 
 # restart
@@ -153,6 +154,28 @@ def test_undo_to_a_revision_and_back_by_its_own_undo(shop):
     assert shop.container["image"] == "payments:v3"
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_the_release_that_was_left_by_a_rollback_is_not_gone_back_to(shop, restarted):
+    """Each next undo would turn around between two releases, as kubectl's does: the second brings the bad one back."""
+    apply("k8s_undo_rollout", shop, prepare("k8s_undo_rollout", shop).aim)
+    shop.fake.settle()
+    if restarted:
+        apply("k8s_restart_rollout", shop, prepare("k8s_restart_rollout", shop).aim)
+        shop.fake.settle()
+    shop.fake.writes.clear()
+    assert refused("k8s_undo_rollout", shop, "gone back to what it runs: revision 2 is what was left")
+    shop.deploy("payments:v3")
+    assert prepare("k8s_undo_rollout", shop).diff[1].after == ["payments:v1"]
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "-1", "two"])
+def test_a_revision_whose_number_is_none_is_passed_over(shop, number):
+    for path, found in list(shop.fake.objects.items()):
+        if found["kind"] == "ReplicaSet" and found["metadata"]["annotations"][REVISION] == "1":
+            shop.fake.change(path, lambda item: item["metadata"]["annotations"].update({REVISION: number}))
+    assert refused("k8s_undo_rollout", shop, "keeps no revision before 2")
+
+
 def test_the_undo_of_an_undo_does_not_take_back_a_newer_release(shop):
     prepared = prepare("k8s_undo_rollout", shop)
     apply("k8s_undo_rollout", shop, prepared.aim)
@@ -169,7 +192,7 @@ def test_what_undo_refuses(shop):
     assert refused("k8s_undo_rollout", shop, "has not seen its newest change")
     status(shop, observedGeneration=2)
     for path in [path for path in shop.fake.objects if "/replicasets/" in path]:
-        if shop.fake.objects[path]["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "1":
+        if shop.fake.objects[path]["metadata"]["annotations"][REVISION] == "1":
             shop.fake.delete(path)
     assert refused("k8s_undo_rollout", shop, "keeps no revision before 2")
     spec(shop, paused=True)

@@ -36,7 +36,7 @@ def test_it_aims_at_the_baseline_and_writes_the_way_back_without_touching_anythi
     prepared = prepare(proxy)
     assert prepared.says == "Give 100 % of the traffic of payments to its baseline"
     assert prepared.aim == {"canary": 0, "header": False, "region": False}
-    assert prepared.undo == {"baseline": 70, "header": True, "region": False}
+    assert prepared.undo == {"baseline": 70, "header": True, "region": False, "only_from": prepared.aim}
     assert [delta.as_json() for delta in prepared.diff] == [
         {"of": "traffic", "before": {"canary": 30, "header": True, "region": False}, "after": prepared.aim}
     ]
@@ -68,6 +68,25 @@ def test_undone_it_is_as_it_was(proxy):
     apply(proxy, prepared.aim)
     apply(proxy, prepare(proxy, **prepared.undo).aim)
     assert proxy.runtime == before | {"routing.shop.region": "0"}
+
+
+def test_what_somebody_has_shared_out_otherwise_since_is_left_to_them(proxy):
+    prepared = prepare(proxy)
+    apply(proxy, prepared.aim)
+    proxy.runtime |= {"routing.shop.stable": "50", "routing.shop.canary": "50"}
+    with pytest.raises(Rejected, match="is not shared as it was left: somebody has changed it"):
+        prepare(proxy, **prepared.undo)
+    assert len(proxy.effects) == 1
+
+
+def test_an_undo_finds_nothing_to_do_where_somebody_has_put_it_back(proxy):
+    before, prepared = dict(proxy.runtime), prepare(proxy)
+    apply(proxy, prepared.aim)
+    proxy.runtime |= before
+    back = prepare(proxy, **prepared.undo)
+    assert (back.effects, back.diff) == ([], [])
+    assert apply(proxy, back.aim).endswith("already")
+    assert len(proxy.effects) == 1
 
 
 def test_who_has_lost_the_lease_changes_nothing(proxy):

@@ -54,8 +54,8 @@ def test_the_undo_is_stored_before_anything_is_done(shop):
     assert carry(shop, step).outcome is Outcome.DONE
     assert failed == []
     assert [(verb, row_state, undo) for verb, _, row_state, undo in rows] == [
-        ("stop", "applying", {"to": "v2"}),
-        ("start", "applying", {"to": "v2"}),
+        ("stop", "applying", {"to": "v2", "only_from": "v1"}),
+        ("start", "applying", {"to": "v2", "only_from": "v1"}),
     ]
     assert threading.current_thread().name not in {thread for _, thread, _, _ in rows}
 

@@ -25,7 +25,10 @@ class ArgoRollout:
     handles = (Kubernetes,)
 
     class Params(BaseModel):
-        """``to_revision``, of a rollback: 0 for the newest before the running one. ``only_from`` is for the undo."""
+        """``to_revision``, of a rollback: 0 for the newest before the running one.
+
+        ``only_from``, for the undo: the template hash that has to be there, or it is refused.
+        """
 
         model_config = ConfigDict(extra="forbid")
         do: Do = "abort"
@@ -36,6 +39,8 @@ class ArgoRollout:
         workload = Workload.of(target, "Rollout")
         if params.do == "rollback":
             return _marked(revisions.prepare(workload, params.to_revision, params.only_from, {"do": "rollback"}))
+        if params.only_from and _hash(workload) != params.only_from:
+            raise Rejected(f"{workload} is not as it was left: somebody has changed it since.")
         _check(workload, params.do)
         aim = workload.identity | {"do": params.do, "hash": _hash(workload), "pauses": _pauses(workload)}
         before, after = _change(workload, params.do)
@@ -106,12 +111,13 @@ def _check(workload: Workload, do: str) -> None:
 def _undo(workload: Workload, do: str) -> dict[str, Any]:
     """Abort and retry take each other back; a promotion is taken back by the stable release's template."""
     if do in ("abort", "retry"):
-        return {"do": "retry" if do == "abort" else "abort"}
+        return {"do": "retry" if do == "abort" else "abort", "only_from": _hash(workload)}
     known, stable = revisions.known(workload), str(workload.status.get("stableRS", ""))
     of_stable = next((item for item in known if item.hash == stable), None)
-    if of_stable is None:
+    now = revisions.wanted(workload, known)
+    if of_stable is None or now is None:
         raise Rejected(f"{workload} keeps no template of its stable release, so a promotion could not be undone.")
-    return {"do": "rollback", "to_revision": of_stable.number, "only_from": revisions.digest(workload.template)}
+    return {"do": "rollback", "to_revision": of_stable.number, "only_from": now.digest}
 
 
 def _change(workload: Workload, do: str) -> tuple[Any, Any]:

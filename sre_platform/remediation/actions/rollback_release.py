@@ -18,13 +18,20 @@ class RollbackRelease:
     traits = Traits(destroys="what the running process holds: goroutines, heap, open connections")
 
     class Params(BaseModel):
-        """``to``: the release to go to; empty for the one that the last deploy replaced."""
+        """``to``: the release to go to; empty for the one that the last deploy replaced.
+
+        ``only_from``, for the undo: the release that the step left, or it is refused.
+        """
 
         model_config = ConfigDict(extra="forbid")
         to: str = ""
+        only_from: str = ""
 
     def prepare(self, target: Target, params: Params, world: World) -> Prepared:
         running = releases.current(target.release_link)
+        if params.only_from and running not in (params.only_from, params.to):
+            left = f"{target.service} was left with {params.only_from} and runs {running} now"
+            raise Rejected(f"{left}: somebody has deployed since.")
         to = params.to or _before(target, running, world)
         if to == running:
             raise Rejected(f"{target.service} runs {to} already.")
@@ -34,7 +41,7 @@ class RollbackRelease:
         return Prepared(
             says=f"Roll {target.service} back from {running} to {to}",
             aim={"release": to, "old_pid": process.pid if process.running else 0},
-            undo={"to": running},
+            undo={"to": running, "only_from": to},
             effects=[Effect("link", target.release_link, to), *_restart(target.process, process.at_rest)],
             diff=[Delta("release", running, to), Delta("process", process.pid or process.state, "fresh")],
             reach=Reach(total=1, ready=int(process.running), takes=int(process.running)),

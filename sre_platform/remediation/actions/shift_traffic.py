@@ -19,24 +19,30 @@ class ShiftTraffic:
     handles = (EnvoyRoute, NginxRoute)
 
     class Params(BaseModel):
-        """``baseline``: its percentage of all traffic. ``header``, ``region``: labelled requests get the canary."""
+        """``baseline``: its percentage of all traffic. ``header``, ``region``: labelled requests get the canary.
+
+        ``only_from``, for the undo: the weights that the step left, or it is refused.
+        """
 
         model_config = ConfigDict(extra="forbid")
         baseline: int = Field(WHOLE, ge=0, le=WHOLE)
         header: bool = False
         region: bool = False
+        only_from: Weights | None = None
 
     def prepare(self, target: Target, params: Params, world: World) -> Prepared:  # noqa: ARG002 the port's
         way = route(target)
         before, after = way.read(), Weights(WHOLE - params.baseline, params.header, params.region)
-        if before == after:
+        if before == after and params.only_from is None:
             raise Rejected(f"{params.baseline} % of the traffic of {target.service} are the baseline's already.")
+        if params.only_from not in (None, before) and before != after:
+            raise Rejected(f"The traffic of {target.service} is not shared as it was left: somebody has changed it.")
         return Prepared(
             says=f"Give {params.baseline} % of the traffic of {target.service} to its baseline",
             aim=after.as_json(),
-            undo={"baseline": WHOLE - before.canary, "header": before.header, "region": before.region},
-            effects=way.effects(after),
-            diff=[Delta("traffic", before.as_json(), after.as_json())],
+            undo=_params(before) | {"only_from": after.as_json()},
+            effects=way.effects(after) if before != after else [],
+            diff=[Delta("traffic", before.as_json(), after.as_json())] if before != after else [],
         )
 
     def apply(
@@ -56,3 +62,7 @@ class ShiftTraffic:
 
     def look(self, target: Target, aim: Mapping[str, Any], world: World) -> Seen:  # noqa: ARG002 the port's
         return Seen.DONE if route(target).read() == Weights(**aim) else Seen.NOT_DONE
+
+
+def _params(weights: Weights) -> dict[str, Any]:
+    return {"baseline": WHOLE - weights.canary, "header": weights.header, "region": weights.region}
