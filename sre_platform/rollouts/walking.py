@@ -99,8 +99,9 @@ class Walk:
         if state is State.PROMOTING:
             return self.hands.promote(rollout)
         if state is State.STARTING:
+            self.hands.weigh(rollout, rollout.weights)  # before its process is started anew
             self.hands.start_canary(rollout)
-        if state is not State.PENDING:
+        elif state is not State.PENDING:
             self.hands.weigh(rollout, rollout.weights)
         return False
 
