@@ -105,13 +105,17 @@ class Hands:
         self._stop_canary()
         return True
 
+    def moving(self, rollout: Rollout) -> bool:
+        """Whether the baseline has been touched: from then on it is brought to an end, one way or the other."""
+        return "baseline_pid" in rollout.facts
+
     def go_back(self, rollout: Rollout) -> bool:
         """All traffic to the baseline first, if it can take it, then the canary stopped; True once all that is so.
 
         A baseline that a promotion had moved is moved back first: meanwhile the canary serves, as it does already, if
         it still can.
         """
-        moved = "baseline_pid" in rollout.facts and not self._baseline_runs(rollout, rollout.baseline)
+        moved = self.moving(rollout) and not self._baseline_runs(rollout, rollout.baseline)
         if not (moved and self._canary_serves()) and self.weigh(rollout, BASELINE_ONLY):
             return False
         if moved:
