@@ -77,6 +77,27 @@ def test_a_batch_answers_every_line() -> None:
     assert [(a["id"], a["verdict"]) for a in answers] == [(1, "pass"), ("b", "fail")]
 
 
+@pytest.mark.parametrize(
+    "name", ['"\\ud800"', "NaN", "1e999", "[" * 900 + "]" * 900, "null", "1.5", "1" + "0" * 400, '"é"']
+)
+def test_an_odd_id_costs_no_other_line_its_answer(name: str) -> None:
+    lines = [f'{{"id": {name}, "baseline": [], "canary": []}}', json.dumps({"id": 8, "baseline": GOOD, "canary": GOOD})]
+    done = call("--batch", given="\n".join(lines))
+    answers = [json.loads(line, parse_constant=pytest.fail) for line in done.stdout.splitlines()]
+    named = name.startswith(('"', "null", "1.5", "10"))
+    assert (done.returncode, [answer["id"] for answer in answers]) == (
+        0 if named else 2,
+        [json.loads(name) if named else None, 8],
+    )
+    assert (answers[0].get("verdict"), answers[1]["verdict"]) == ("inconclusive" if named else None, "pass")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no endless file on this machine")
+def test_a_file_without_an_end_is_refused_at_once(tmp_path: Path) -> None:
+    done = call("--baseline", "/dev/zero", "--canary", csv(tmp_path / "b.csv", GOOD), "--json")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+
+
 def test_a_bad_line_of_a_batch_is_answered_with_its_error() -> None:
     lines = [
         "{",
