@@ -47,6 +47,16 @@ def test_one_object_and_its_exit_code(tmp_path: Path, canary: list[Request], cod
     assert all(set(c) == {"name", "baseline", "canary", "limit", "verdict", "reason"} for c in answer["checks"])
 
 
+@pytest.mark.parametrize("answered", [0, 1, 150, 2999])
+def test_a_baseline_that_answers_nothing_is_no_crash(tmp_path: Path, answered: int) -> None:
+    """Exit code 1 would say that the canary is bad."""
+    outage = [request._replace(status=503) for request in GOOD]
+    other = [request._replace(status=200 if n < answered else 503) for n, request in enumerate(GOOD)]
+    done = call("--baseline", csv(tmp_path / "a.csv", outage), "--canary", csv(tmp_path / "b.csv", other), "--json")
+    assert (done.returncode in (0, 2), done.stderr) == (True, "")
+    assert json.loads(done.stdout)["verdict"] != "fail"
+
+
 def test_people_are_told_within_80_columns(tmp_path: Path) -> None:
     done = call("--baseline", csv(tmp_path / "a.csv", GOOD), "--canary", csv(tmp_path / "b.csv", BROKEN))
     assert done.returncode == 1
