@@ -182,5 +182,13 @@ def _walk(topology: Topology, start: str, neighbours: Callable[[str], Iterable[s
 
 
 def objectives(topology: Topology, services: Iterable[str]) -> Sequence[Criterion]:
-    """The objectives of these services, in their order."""
-    return [goal for name in services if name in topology for goal in topology[name].objectives]
+    """The objectives of these services, in their order.
+
+    Their names name the service, too: what was measured is told apart by name, and two may both have an "error ratio".
+    """
+    return [_of(name, goal) for name in services if name in topology for goal in topology[name].objectives]
+
+
+def _of(service: str, goal: Criterion) -> Criterion:
+    named = goal.name if service in goal.name else f"{goal.name} of {service}"
+    return goal.model_copy(update={"name": named})

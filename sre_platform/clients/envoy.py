@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from sre_platform.clients import http
-from sre_platform.clients.traffic import Counts, buckets
+from sre_platform.clients.traffic import Counts, buckets, whole
 from sre_platform.kernel.errors import Malformed, Rejected
 from sre_platform.kernel.exposition import parse
 from sre_platform.kernel.sample import Sample
@@ -58,7 +58,7 @@ def _counts(samples: Sequence[Sample], cluster: str) -> Counts:
     for sample in samples:
         labels = dict(sample.labels)
         if sample.name == "envoy_cluster_upstream_rq_xx" and labels.get("envoy_cluster_name") == cluster:
-            codes[labels.get("envoy_response_code_class", "")] = round(sample.value)
+            codes[labels.get("envoy_response_code_class", "")] = whole(sample.value, sample.name)
     of_cluster = {"envoy_cluster_name": cluster}
     return Counts(codes, buckets(samples, "envoy_cluster_upstream_rq_time", of_cluster, 1.0))
 

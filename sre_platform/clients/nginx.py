@@ -67,16 +67,33 @@ class Nginx:
         )
 
     def reload(self) -> None:
-        """Tell the master process to load its configuration. Raises Unavailable."""
+        """Tell the master process to load its configuration. Raises Unavailable.
+
+        One that was killed leaves its number behind, which is another's by and by: SIGHUP would end that.
+        """
         try:
-            os.kill(int(Path(self.pid_file).read_text().strip()), signal.SIGHUP)
+            pid = int(Path(self.pid_file).read_text().strip())
+            if pid <= 1 or not self._may_be_nginx(_name(pid)):
+                raise ValueError(f"{self.pid_file} names process {pid}, which is no nginx")
+            os.kill(pid, signal.SIGHUP)
         except (OSError, ValueError) as error:
             raise Unavailable(f"nginx cannot be told to reload: {error}.") from error
+
+    def _may_be_nginx(self, name: str) -> bool:
+        return not name or "nginx" in name or name == Path(self.test[0]).name
 
     def _tested(self) -> None:
         done = run(self.test, deadline_s=TEST_S, max_bytes=MOST_OUTPUT)
         if done.code:
             raise Rejected(f"nginx refuses the new weights: {done.complaint}.")
+
+
+def _name(pid: int) -> str:
+    """What a process is called; empty where that cannot be seen."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _write(path: Path, content: bytes) -> None:

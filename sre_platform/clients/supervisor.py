@@ -16,6 +16,7 @@ NOT_RUNNING = 70  # supervisor.xmlrpc.Faults
 ALREADY_STARTED = 60
 NO_FILE = 20
 FAILED_WITHIN = 500  # the HTTP status of an exception in supervisord
+CALL_S = 15.0  # longer than supervisord waits for a process to stop before it kills it (stopwaitsecs: 10)
 AT_REST = frozenset({"STOPPED", "EXITED", "FATAL"})  # supervisor does nothing about it until it is told to
 
 
@@ -50,26 +51,33 @@ class Process:
 
 
 class Supervisor:
-    """One supervisord. ``url`` may carry user and password, as in ``http://user:password@127.0.0.1:9001``."""
+    """One supervisord. ``url`` may carry user and password, as in ``http://user:password@127.0.0.1:9001``.
 
-    def __init__(self, url: str) -> None:
+    ``question_s`` is how long it may take to say how a process is.
+    """
+
+    def __init__(self, url: str, question_s: float = CALL_S) -> None:
+        self._question_s = question_s
         parts = urlsplit(url)
         self._auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
         self._url = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], "/RPC2", "", "")) if url else ""
 
     def process(self, name: str) -> Process:
         """The state of one process. Raises Rejected for an unknown name, Unavailable when nobody answers."""
-        info = self._call("supervisor.getProcessInfo", name)
-        return Process(
-            name=name,
-            state=info["statename"],
-            pid=info["pid"],
-            started=info["start"],
-            stopped=info["stop"],
-            seen=info["now"],
-            exit_status=info["exitstatus"],
-            complaint=info.get("spawnerr", ""),
-        )
+        info = self._call("supervisor.getProcessInfo", name, within_s=self._question_s)
+        try:
+            return Process(
+                name=name,
+                state=info["statename"],
+                pid=info["pid"],
+                started=info["start"],
+                stopped=info["stop"],
+                seen=info["now"],
+                exit_status=info["exitstatus"],
+                complaint=info.get("spawnerr", ""),
+            )
+        except (AttributeError, KeyError, TypeError) as error:
+            raise Malformed(f"The supervisor does not say how {name} is: {error!r}.") from error
 
     def processes(self) -> list[str]:
         """The names of all processes."""
@@ -112,7 +120,7 @@ class Supervisor:
         """Stop everything and end supervisord itself."""
         self._call("supervisor.shutdown")
 
-    def _call(self, method: str, *args: Any, tolerate: int | None = None) -> Any:
+    def _call(self, method: str, *args: Any, tolerate: int | None = None, within_s: float = CALL_S) -> Any:
         if not self._url:
             raise Unavailable("No process supervisor is configured.", advice="Set SRE_SUPERVISOR_URL.")
         body = xmlrpc.client.dumps(args, method)
@@ -122,8 +130,8 @@ class Supervisor:
             data=body,
             headers={"Content-Type": "text/xml"},
             auth=self._auth,
-            deadline_s=15.0,
-            timeout=(2.0, 15.0),
+            deadline_s=within_s,
+            timeout=(2.0, within_s),
             max_bytes=1024 * 1024,
             raise_for_status=False,
         )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from math import inf
+from math import inf, isfinite, isnan, nan
 from typing import Any
 
 from sre_platform.kernel.errors import Malformed
@@ -67,14 +67,24 @@ def buckets(samples: Sequence[Sample], name: str, labels: Mapping[str, str], to_
             found[bound] = found.get(bound, 0.0) + sample.value
     if len(found) > MOST_BUCKETS:
         raise Malformed(f"The histogram {name} has {len(found)} buckets; at most {MOST_BUCKETS} can be used.")
-    ordered = [(bound, round(count)) for bound, count in sorted(found.items())]
+    ordered = [(bound, whole(count, name)) for bound, count in sorted(found.items())]
     if any(after[1] < before[1] for before, after in pairwise(ordered)):
         raise Malformed(f"The buckets of {name} do not rise.")
     return ordered
 
 
+def whole(count: float, name: str) -> int:
+    """A counter's value. Raises Malformed for what counts nothing."""
+    if not (isfinite(count) and count >= 0):
+        raise Malformed(f"The counter {name} shows {count}.")
+    return round(count)
+
+
 def _number(text: str, name: str) -> float:
     try:
-        return inf if text == "+Inf" else float(text)
+        bound = inf if text == "+Inf" else float(text)
     except ValueError:
-        raise Malformed(f"The histogram {name} has a bucket up to {text[:40]!r}.") from None
+        bound = nan
+    if isnan(bound):
+        raise Malformed(f"The histogram {name} has a bucket up to {text[:40]!r}.")
+    return bound

@@ -26,8 +26,14 @@ def take_back(incident_id: int, person: str) -> bool:
     return True
 
 
-def decide(incident_id: int, person: str, approved: bool) -> bool:
-    """Record a person's decision and go on. False when the incident no longer waits for one."""
+def decide(incident_id: int, person: str, approved: bool, step_id: str = "") -> bool:
+    """Record a person's decision and go on. False when the incident no longer waits for one.
+
+    ``step_id`` is the step that the person saw, if that is known: a page that is old decides nothing about a later one.
+    """
+    step = Step.objects.repairs().filter(incident_id=incident_id).order_by("-pk").first()
+    if step_id and (step is None or str(step.pk) != step_id):
+        return False
     lease = record.claim_for_person(incident_id, person, settings.SRE_LEASE_S)
     if lease is None:
         return False

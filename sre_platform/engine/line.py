@@ -160,7 +160,8 @@ def remediate(work: Work) -> Move:
         steps.Outcome.UNKNOWN: Event.STEP_UNKNOWN,
     }[carried.outcome]
     told = {"says": step.says, "undo": step.undo, "action": step.action, "target": step.target}
-    return Move(event, carried.said, told, due_in_s=sampling.first_look_s(work.playbook(), work.criteria()))
+    looked_at = [*work.criteria(), *work.neighbours()]
+    return Move(event, carried.said, told, due_in_s=sampling.first_look_s(work.playbook(), looked_at))
 
 
 def _denied(step: Step, denied: guardrails.Denied) -> Move:

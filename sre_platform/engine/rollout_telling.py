@@ -23,18 +23,26 @@ def due(limit: int) -> list[int]:
 
 
 def tell(rollout_id: int) -> None:
-    """Open a ticket about a roll-out, say in it where it stands, close it when it was promoted; later if that fails."""
+    """Open a ticket about a roll-out, say in it where it stands, close it when it was promoted; later if that fails.
+
+    Every system is told, whichever of them is away.
+    """
     claimed = Rollout.objects.filter(pk=rollout_id, tell_at__lte=now())
     if not claimed.update(tell_at=now() + timedelta(seconds=RETRY_S)):
         return
     rollout = Rollout.objects.get(pk=rollout_id)
+    not_told = [name for name in settings.SRE_TICKET_SYSTEMS if not _told(rollout, name)]
+    if not not_told:
+        Rollout.objects.filter(pk=rollout_id, state=rollout.state).update(tell_at=None)
+
+
+def _told(rollout: Rollout, name: str) -> bool:
     try:
-        for name in settings.SRE_TICKET_SYSTEMS:
-            _tell(rollout, name)
+        _tell(rollout, name)
     except SreError as error:
-        log.warning("rollout_not_told", rollout=rollout_id, reason=str(error))
-        return
-    Rollout.objects.filter(pk=rollout_id, state=rollout.state).update(tell_at=None)
+        log.warning("rollout_not_told", rollout=rollout.pk, system=name, reason=str(error))
+        return False
+    return True
 
 
 def _tell(rollout: Rollout, name: str) -> None:

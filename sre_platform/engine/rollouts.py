@@ -26,6 +26,7 @@ from sre_platform.rollouts.walking import Walk
 # Below the soft time limit of a task; then the next worker goes on. Long, since the next bell may have to queue.
 WALK_FOR_S = 40.0
 RETRY_S = 2.0
+QUESTION_S = 1.0  # for the supervisor to say how a process is: it does so within milliseconds
 log = structlog.get_logger()
 
 
@@ -46,8 +47,12 @@ def start(
     if not walk.LEAST_STEP_S <= step_s <= walk.LONGEST_STEP_S:
         raise Rejected(f"A step takes from {walk.LEAST_STEP_S:g} to {walk.LONGEST_STEP_S:g} s.")
     router = router_of(target)
-    target.held_by(CanaryProcess), target.held_by(router.Handle)
-    router.read(target)  # one that does not answer now would leave the canary where it is
+    canary = target.held_by(CanaryProcess)
+    target.held_by(router.Handle)
+    if canary.process == target.process or canary.release_link == target.release_link:
+        raise Rejected(f"The canary of {service} needs a process and a release link of its own: it would replace it.")
+    if share := router.read(target).canary:  # and one that does not answer now would leave the canary where it is
+        raise Rejected(f"The router gives the canary of {service} {share} % already, by somebody else's hand.")
     before = releases.current(target.release_link)
     _refuse(known, target, release, before)
     return record.start(service, (before, release), router.name, steps, step_s, by, reason)
@@ -95,19 +100,21 @@ def _walk(lease: record.Lease) -> float | None:
 
 
 def _ticked(walking: Walk) -> float | None:
-    """One tick. What a plugin raises is noted, and the next tick comes; it is never swallowed, and never a way on."""
+    """One tick. A plugin may raise anything: that is noted, never a way on, and, when it lasts, the way back."""
     try:
         return walking.tick()
     except Lost:
         raise
     except Exception as error:
         log.exception("rollout_tick_failed")
-        record.note(walking.hands.lease, "failed_tick", f"{type(error).__name__}: {error}")
-        return RETRY_S
+        return walking.broke(error)
 
 
 def _walking(lease: record.Lease) -> Walk | None:
-    """The roll-out with its grip on the world; None, and a note, when the catalog no longer says how."""
+    """The roll-out with its grip on the world; None when the catalog no longer says how.
+
+    Then nothing can be done, so people are told: it is on its way back, and is once the catalog says how again.
+    """
     rollout, known = Rollout.objects.get(pk=lease.rollout_id), topology()
     try:
         target = known.get(rollout.service) or Target(rollout.service)
@@ -115,8 +122,14 @@ def _walking(lease: record.Lease) -> Walk | None:
         target.held_by(router.Handle)
     except SreError as error:
         last = rollout.events.last()
-        if last is None or last.reason != str(error):
+        if rollout.state in (*walk.AT_A_STEP, walk.State.PROMOTING):
+            record.move(lease, rollout, walk.Move(walk.State.ROLLING_BACK, rollout.step, str(error)), {})
+        elif last is None or last.reason != str(error):
             record.note(lease, "trouble", str(error))
         return None
-    hands = Hands(target, canary, router, Supervisor(settings.SRE_SUPERVISOR_URL), lease)
-    return Walk(hands, lambda: hold(topology(), target))
+    return Walk(Hands(target, canary, router, supervisor(), lease), lambda: hold(topology(), target))
+
+
+def supervisor() -> Supervisor:
+    """As a walk asks it: one that hangs must not use up the seconds in which a breach has to be answered."""
+    return Supervisor(settings.SRE_SUPERVISOR_URL, question_s=QUESTION_S)

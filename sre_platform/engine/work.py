@@ -181,10 +181,13 @@ class Situation:
         """What has to be true again."""
         return sampling.criteria(self.playbook(), self.topology, self.step().target)
 
+    def neighbours(self) -> list[Criterion]:
+        """What must not stop being true."""
+        return sampling.neighbours(self.topology, self.step().target)
+
     def sample(self, step: Step, number: int) -> SampleRow:
         """Measure what has to be true of a repair's target and its neighbours, once."""
-        beside = sampling.neighbours(self.topology, step.target)
-        return sampling.take(step, number, self.criteria(), self.measurer(), beside)
+        return sampling.take(step, number, self.criteria(), self.measurer(), self.neighbours())
 
     def approved(self) -> bool:
         """Whether a person, and not the guards alone, has approved what is about to be done."""

@@ -1,5 +1,6 @@
 """Weights at a proxy, read and set through the catalog's handle for it."""
 
+from math import isfinite
 from typing import Protocol
 
 from sre_platform.catalog.domain import Target
@@ -28,10 +29,15 @@ class EnvoyWeights:
         self._handle, self._envoy = handle, Envoy(handle.admin_url)
 
     def read(self) -> Weights:
-        """The weights that are in force; those of the configuration, which are the baseline's, where no key is set."""
+        """The shares that are in force, whoever set the keys; the configuration's 100 to 0 where no key is set.
+
+        Without a weight the baseline gets nothing: then all is the canary's, also when nobody is served at all.
+        """
         runtime = self._envoy.runtime()
-        canary = _percent(runtime.get(self._key(self._handle.canary), "0"))
-        return Weights(canary, *(_percent(runtime.get(key, "0")) > 0 if key else False for key in self._labels()))
+        canary = _number(runtime.get(self._key(self._handle.canary), "0"))
+        baseline = _number(runtime.get(self._key(self._handle.baseline), str(WHOLE)))
+        labels = (_number(runtime.get(key, "0")) > 0 if key else False for key in self._labels())
+        return Weights(_percent(canary, canary + baseline) if baseline else WHOLE, *labels)
 
     def set(self, weights: Weights) -> None:
         """Bring Envoy to ``weights``; the same again changes nothing. Raises Rejected for a label without a route."""
@@ -93,14 +99,19 @@ class NginxWeights:
         return [written, Effect("signal HUP", self._handle.pid_file)]
 
 
-def _percent(text: str) -> int:
+def _number(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
         raise Malformed(f"A weight at the proxy is {text[:40]!r}, which is no number.") from None
-    if not 0 <= value <= WHOLE:
-        raise Malformed(f"A weight at the proxy is {text[:40]}, which is no percentage.")
-    return round(value)
+    if not (isfinite(value) and value >= 0):
+        raise Malformed(f"A weight at the proxy is {text[:40]}, which is no share of anything.")
+    return value
+
+
+def _percent(part: float, whole: float) -> int:
+    """Rounded, but for 0 and 100: those mean nothing at all, and everything."""
+    return min(max(round(WHOLE * part / whole), 1), WHOLE - 1) if part else 0
 
 
 def route(target: Target) -> Route:

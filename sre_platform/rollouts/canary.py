@@ -171,7 +171,7 @@ def _errors(seen: _Seen) -> list[Check]:
 def _may_be(share: float, true: float, count: int, z: float) -> bool:
     """Whether ``count`` requests with this share of 5xx may be a sample of the ``true`` share or of more."""
     deviation = sqrt(true * (1 - true) / count)
-    return share >= true or (share - true) / deviation > z
+    return share >= true or (deviation > 0 and (share - true) / deviation > z)
 
 
 def _share(requests: Sequence[Request]) -> float:

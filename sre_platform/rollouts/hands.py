@@ -11,7 +11,7 @@ from sre_platform.catalog.routes import CanaryProcess
 from sre_platform.clients import http, releases
 from sre_platform.clients.supervisor import Supervisor
 from sre_platform.clients.traffic import BASELINE_ONLY, WHOLE, Weights
-from sre_platform.kernel.errors import SreError
+from sre_platform.kernel.errors import Malformed, SreError, Unavailable
 from sre_platform.remediation.restarting import replace, replaced
 from sre_platform.rollouts import record
 from sre_platform.rollouts.models import Rollout
@@ -19,6 +19,9 @@ from sre_platform.rollouts.record import Lease
 from sre_platform.rollouts.routing import Router
 
 HEALTH_TIMEOUT_S = (0.3, 0.6)  # a look a second at a page that answers within milliseconds
+IN_DOUBT = "in_doubt"  # in the weights that were last seen: since then they may have been changed
+# Each time that one sleeps again while another walks on; whoever was last has said what is to be.
+OVERTAKEN_AT_MOST = 5
 
 
 @dataclass(frozen=True)
@@ -32,23 +35,48 @@ class Hands:
     lease: Lease
 
     def weigh(self, rollout: Rollout, weights: Weights) -> bool:
-        """Bring the router to ``weights``, which have been written as wanted; True when something had to be done."""
-        actual = self.router.read(self.target)
-        changed = actual != weights
-        if changed:
-            self.lease.confirm()
+        """Bring the router to ``weights``, which have been written as wanted; True when something had to be done.
+
+        That they are in doubt is written first: a new owner sets them again, since what the router shows may be a file
+        that nginx was never told to load.
+        """
+        if self._is_at(rollout, weights):
+            return False
+        rollout.actual = (rollout.actual or {}) | {IN_DOUBT: True}
+        self.lease.write(actual=rollout.actual)
+        self.lease.confirm()
+        try:
             self.router.set(self.target, weights)
-            actual = self.router.read(self.target)
-            record.note(
-                self.lease,
-                "weights_set",
-                f"The router gives {actual.canary} % of the traffic to the canary.",
-                {"weights": actual.as_json()},
-                actual=actual.as_json(),
+        finally:
+            self._give_way(weights)
+        actual = self.router.read(self.target)
+        if actual != weights:
+            raise Unavailable(
+                f"The router took {weights.canary} % for the canary, and shows others: {actual.canary} %."
             )
-        elif rollout.actual != actual.as_json():
+        rollout.actual = actual.as_json()
+        said = f"The router gives {actual.canary} % of the traffic to the canary."
+        record.note(self.lease, "weights_set", said, {"weights": rollout.actual}, actual=rollout.actual)
+        return True
+
+    def _is_at(self, rollout: Rollout, weights: Weights) -> bool:
+        try:
+            actual = self.router.read(self.target)
+        except Malformed:  # somebody set what is no weight: it is set anew, and read again
+            return False
+        if actual != weights or IN_DOUBT in (rollout.actual or {}):
+            return False
+        if rollout.actual != actual.as_json():
             self.lease.write(actual=actual.as_json())
-        return changed
+        return True
+
+    def _give_way(self, done: Weights) -> None:
+        """Who slept between asking and setting leaves the router as the row of who took over says it has to be."""
+        for _ in range(OVERTAKEN_AT_MOST):
+            row = Rollout.objects.get(pk=self.lease.rollout_id)
+            if row.fence == self.lease.fence or row.weights == done:
+                return
+            self.router.set(self.target, done := row.weights)
 
     def start_canary(self, rollout: Rollout) -> None:
         """Link the canary's release and start its process afresh, once: the process found before is written first."""
@@ -64,14 +92,22 @@ class Hands:
             replace(self.supervisor, name, rollout.facts["canary_pid"], self.lease.confirm)
 
     def promote(self, rollout: Rollout) -> bool:
-        """Move the baseline to the new release behind the canary's back; True once all traffic is on it again."""
+        """Move the baseline to the new release behind the canary's back; True once all traffic is on it again.
+
+        What lost its share is stopped a tick later: requests that were on their way have an end.
+        """
         if not self._baseline_runs(rollout, rollout.canary):
-            self._carry(rollout, Weights(WHOLE))
-            self._move_baseline(rollout, rollout.canary)
+            if not self._carry(rollout, Weights(WHOLE)):
+                self._move_baseline(rollout, rollout.canary)
             return False
-        self._carry(rollout, BASELINE_ONLY)
+        if self._carry(rollout, BASELINE_ONLY):
+            return False
         self._stop_canary()
         return True
+
+    def moving(self, rollout: Rollout) -> bool:
+        """Whether the baseline has been touched: from then on it is brought to an end, one way or the other."""
+        return "baseline_pid" in rollout.facts
 
     def go_back(self, rollout: Rollout) -> bool:
         """All traffic to the baseline first, if it can take it, then the canary stopped; True once all that is so.
@@ -79,9 +115,9 @@ class Hands:
         A baseline that a promotion had moved is moved back first: meanwhile the canary serves, as it does already, if
         it still can.
         """
-        moved = "baseline_pid" in rollout.facts and not self._baseline_runs(rollout, rollout.baseline)
-        if not (moved and self._canary_serves()):
-            self.weigh(rollout, BASELINE_ONLY)
+        moved = self.moving(rollout) and not self._baseline_runs(rollout, rollout.baseline)
+        if not (moved and self._canary_serves()) and self.weigh(rollout, BASELINE_ONLY):
+            return False
         if moved:
             self._move_baseline(rollout, rollout.baseline)
             return False
@@ -101,13 +137,13 @@ class Hands:
             return str(error)
         return ""
 
-    def _carry(self, rollout: Rollout, weights: Weights) -> None:
+    def _carry(self, rollout: Rollout, weights: Weights) -> bool:
         if rollout.weights != weights:
             record.want(
                 self.lease, weights.as_json(), f"{weights.canary} % of the traffic to the canary, to promote it."
             )
             rollout.wanted = weights.as_json()
-        self.weigh(rollout, weights)
+        return self.weigh(rollout, weights)
 
     def _baseline_runs(self, rollout: Rollout, release: str) -> bool:
         """Whether the baseline was started from ``release`` and is well. What was replaced is known by its pid."""

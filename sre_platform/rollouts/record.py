@@ -166,8 +166,9 @@ def keep(lease: Lease, sample: RolloutSample | None, counters: Mapping[str, Any]
 
 @transaction.atomic
 def ask(rollout_id: int, wish: Wish, person: str) -> bool:
-    """A person asks for something; False when the roll-out has ended or is on its way back."""
+    """A person asks for something; False when the roll-out has ended, is on its way back, or was asked to go back."""
     rows = Rollout.objects.filter(pk=rollout_id, ended_at=None).exclude(state=State.ROLLING_BACK)
+    rows = rows if wish is Wish.ABORT else rows.exclude(wish=Wish.ABORT)
     if not rows.update(wish=wish, wish_by=storable_text(person)[:150], due_at=now()):
         return False
     said = {"abort": "take it back", "go_on": "go on to the next step", "promote": "promote it"}[wish]

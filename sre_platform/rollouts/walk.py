@@ -221,7 +221,8 @@ def _promoting(seen: Situation) -> Move | None:
     if seen.done:
         return Move(State.PROMOTED, seen.step, "The baseline runs the new release and serves all traffic.")
     if seen.for_s > PROMOTED_WITHIN_S:
-        return _back(seen, f"The baseline did not run the new release within {PROMOTED_WITHIN_S:.0f} s.", State.FAILED)
+        said = f"The baseline did not run the new release within {PROMOTED_WITHIN_S:.0f} s. {seen.hold}".strip()
+        return _back(seen, said, State.FAILED)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from time import monotonic
 from typing import Any
 
@@ -25,7 +26,7 @@ MOST_MISSES = 3
 # Without a reading of router or counters: as long as a breach may last, since there may be one.
 BLIND_S = 5.0
 METRIC_PAGE_S = 1.0
-ROUTER, COUNTERS = "router", "counters"
+ROUTER, COUNTERS, TICK = "router", "counters", "tick"
 
 
 @dataclass
@@ -43,16 +44,31 @@ class Walk:
         self.hands.lease.confirm()
         rollout = Rollout.objects.get(pk=self.hands.lease.rollout_id)
         seen = self._seen(rollout)
+        self.blind.pop(TICK, None)
         to = walk.after(seen)
         if to is None:
             return AGAIN_S if seen.state in (State.PROMOTING, State.ROLLING_BACK, State.STARTING) else TICK_S
         record.move(self.hands.lease, rollout, to, {"numbers": rollout.judgement, "hold": seen.hold})
         return None if to.state in ENDED else 0.0
 
+    def broke(self, error: Exception) -> float:
+        """After a tick that raised what none should: noted, and when that lasts, the canary has to go. Raises Lost."""
+        said = f"{type(error).__name__}: {error}"
+        if self.trouble != said:
+            self.trouble = said
+            record.note(self.hands.lease, "failed_tick", said)
+        rollout = Rollout.objects.get(pk=self.hands.lease.rollout_id)
+        why = self._blind(TICK, f"For {BLIND_S:g} s nobody could look: {said}")
+        if why and State(rollout.state) in (State.STARTING, *AT_A_STEP, State.PROMOTING):
+            record.move(self.hands.lease, rollout, walk.Move(State.ROLLING_BACK, rollout.step, why), {})
+        return TICK_S
+
     def _seen(self, rollout: Rollout) -> walk.Situation:
         state, moment = State(rollout.state), now()
-        done, breach = self._act(rollout, state)
-        ready, lost = (False, "") if state is State.PENDING else self._canary(rollout, state)
+        hold = "" if state is State.ROLLING_BACK else self.hold()
+        done, breach = self._act(rollout, state, hold)
+        unseen = state in (State.PENDING, State.ROLLING_BACK)
+        ready, lost = (False, "") if unseen else self._canary(rollout, state)
         verdict = None
         if not (breach or lost) and state in (*AT_A_STEP, State.PROMOTING):
             breach, verdict = self._served(rollout, state)
@@ -65,19 +81,19 @@ class Walk:
             at_step_s=(moment - rollout.step_since).total_seconds(),
             wish=walk.Wish(rollout.wish),
             breach=breach or lost,
-            hold="" if state is State.ROLLING_BACK else self.hold(),
+            hold=hold,
             ready=ready,
             verdict=verdict,
             done=done,
             ending=State(rollout.ending),
         )
 
-    def _act(self, rollout: Rollout, state: State) -> tuple[bool, str]:
+    def _act(self, rollout: Rollout, state: State, hold: str) -> tuple[bool, str]:
         """Bring the world to the state; whether that is at its end, and why the canary has to go."""
         try:
             if taken := self._taken(rollout, state):
                 return False, taken
-            done = self._brought(rollout, state)
+            done = self._brought(rollout, state, hold)
         except Lost:
             raise
         except SreError as error:
@@ -93,14 +109,17 @@ class Walk:
         less = (actual.canary, actual.header, actual.region) < (wanted.canary, wanted.header, wanted.region)
         return "The router was restarted, or somebody else took the canary's share of the traffic away." if less else ""
 
-    def _brought(self, rollout: Rollout, state: State) -> bool:
+    def _brought(self, rollout: Rollout, state: State, hold: str) -> bool:
         if state is State.ROLLING_BACK:
             return self.hands.go_back(rollout)
+        if state is State.PROMOTING and hold and not self.hands.moving(rollout):
+            return False
         if state is State.PROMOTING:
             return self.hands.promote(rollout)
         if state is State.STARTING:
+            self.hands.weigh(rollout, rollout.weights)  # before its process is started anew
             self.hands.start_canary(rollout)
-        if state is not State.PENDING:
+        elif state is not State.PENDING:
             self.hands.weigh(rollout, rollout.weights)
         return False
 
@@ -124,14 +143,14 @@ class Walk:
         try:
             process = hands.supervisor.process(hands.canary.process)
         except SreError:
-            return False, ""  # the supervisor's trouble is not the canary's; the health page and the counters tell
-        if not process.running and state in (*AT_A_STEP, State.PROMOTING):
+            process = None  # the supervisor's trouble is not the canary's; the health page and the counters tell
+        if process and not process.running and state in (*AT_A_STEP, State.PROMOTING):
             gone = state is State.PROMOTING and rollout.weights.none  # stopped by ourselves, at the end
             return False, "" if gone else f"The canary's process has ended: it is {process.state}."
         ill = hands.healthy(hands.canary.health_url)
         self.misses = self.misses + 1 if ill else 0
         lost = self.misses >= MOST_MISSES and state in (*AT_A_STEP, State.PROMOTING)
-        return process.running and not ill, f"The canary does not answer: {ill}" if lost else ""
+        return bool(process and process.running and not ill), f"The canary does not answer: {ill}" if lost else ""
 
     def _served(self, rollout: Rollout, state: State) -> tuple[str, Verdict | None]:
         """Read the counters: why the canary has to go at once, and what the analysis says if it was due."""
@@ -183,8 +202,9 @@ class Walk:
         rows = rollout.samples.filter(step=rollout.step)
         taken = rows.count()
         every = JUDGED_EVERY if taken <= FIRST_MINUTE else JUDGED_LATER_EVERY
+        newest = taken if taken < record.MOST_SAMPLES else rollout.samples_taken  # from then on, one goes as one comes
         self._remember_metrics(rollout)
-        if not taken or taken % every:
+        if not newest or newest % every:
             return None
         found = judge(*requests([row.as_value() for row in rows]))
         checks = [*found.checks, *self._saturation(rollout, rows)]
@@ -216,7 +236,7 @@ class Walk:
         return self._page(self.hands.target.metrics_url), self._page(self.hands.canary.metrics_url)
 
     def _page(self, url: str) -> Mapping[str, float]:
-        """The catalog's metrics of one page, its series added up; nothing when it cannot be read."""
+        """The catalog's metrics of one page, its series added up, without what cannot be read or is no number."""
         wanted = {limit.metric for limit in self.hands.canary.saturation}
         found: dict[str, float] = {}
         try:
@@ -225,7 +245,7 @@ class Walk:
                     found[sample.name] = found.get(sample.name, 0.0) + sample.value
         except SreError:
             return {}  # what cannot be measured is inconclusive, and never passes
-        return found
+        return {name: value for name, value in found.items() if isfinite(value)}
 
 
 _SAID = {

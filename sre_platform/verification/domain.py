@@ -49,14 +49,21 @@ Sample = Sequence[Checked]
 def good(sample: Sample, before: Sample = ()) -> bool | None:
     """True when all criteria are met, False when one is not, None when one could not be measured or there are none.
 
-    Of the neighbours those count that were well in the sample ``before`` the action.
+    Of the neighbours those count that were well in the sample ``before`` the action. One that was not measured then
+    and is unwell now may have been harmed: that cannot be told.
     """
-    well = _met(before)
+    was = {checked.name: checked.met for checked in before}
     goals = [checked.met for checked in sample if not checked.neighbour]
-    marks = [*goals, *(checked.met for checked in sample if checked.neighbour and checked.name in well)]
+    marks = [*goals, *(checked.met for checked in sample if checked.neighbour and was.get(checked.name))]
     if False in marks:
         return False
-    return None if None in marks or not goals else True
+    return None if None in marks or not goals or _perhaps_harmed(sample, before) else True
+
+
+def _perhaps_harmed(sample: Sample, before: Sample) -> list[Checked]:
+    """The neighbours that are unwell, and of which nobody knows how they were."""
+    known = {checked.name for checked in before if checked.value is not None}
+    return [checked for checked in sample if checked.neighbour and checked.met is False and checked.name not in known]
 
 
 def _met(sample: Sample) -> set[str]:
@@ -81,7 +88,7 @@ def assess(before: Sample, samples: Sequence[Sample], plan: Verify) -> tuple[Ver
         return harm
     if (bad := marks.count(False)) > plan.failure_limit:
         return _not_fixed(before, samples, bad, plan)
-    return _unverified(samples, marks, plan)
+    return _unverified(before, samples, marks, plan)
 
 
 def _harm(before: Sample, samples: Sequence[Sample], plan: Verify) -> tuple[Verdict, str] | None:
@@ -106,14 +113,16 @@ def _shown(unmet: Sequence[Checked]) -> str:
     return "; ".join(f"{c.name} is {c.value:.4g}, not {c.op} {c.threshold:g}" for c in unmet)
 
 
-def _unverified(samples: Sequence[Sample], marks: Sequence[bool | None], plan: Verify) -> tuple[Verdict, str] | None:
+def _unverified(
+    before: Sample, samples: Sequence[Sample], marks: Sequence[bool | None], plan: Verify
+) -> tuple[Verdict, str] | None:
     errors = _at_the_end(all(checked.value is None for checked in sample) for sample in samples)
     if errors > plan.consecutive_error_limit:
         limit = f"{errors} samples in a row (limit {plan.consecutive_error_limit})"
-        return Verdict.UNVERIFIED, f"Nothing could be measured in {limit}: {_why(samples[-1])}"
+        return Verdict.UNVERIFIED, f"Nothing could be measured in {limit}: {_why(samples[-1], before)}"
     if (unknown := marks.count(None)) > plan.inconclusive_limit:
         said = f"{unknown} samples could not be measured (limit {plan.inconclusive_limit})"
-        return Verdict.UNVERIFIED, f"{said}: {_why(samples[-1])}"
+        return Verdict.UNVERIFIED, f"{said}: {_why(samples[-1], before)}"
     return None
 
 
@@ -122,7 +131,9 @@ def _at_the_end(marks: Iterable[bool]) -> int:
     return len(list(takewhile(bool, reversed(list(marks)))))
 
 
-def _why(sample: Sample) -> str:
+def _why(sample: Sample, before: Sample) -> str:
+    if perhaps := _perhaps_harmed(sample, before):
+        return f"{_shown(perhaps)}, and how that was before the action is not known"
     return next((checked.missing for checked in sample if checked.missing), "there are no criteria")
 
 

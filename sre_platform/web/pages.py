@@ -124,13 +124,16 @@ def evidence(request: HttpRequest, incident_id: int, evidence_id: int, name: str
 @login_required
 @require_POST
 def decision(request: HttpRequest, incident_id: int) -> HttpResponse:
-    """A person decides what an incident waits for: ``decision`` is ``approve`` or ``reject``. Staff only."""
+    """A person decides what an incident waits for: ``decision`` is ``approve`` or ``reject``. Staff only.
+
+    ``step`` is what the page showed; a decision about anything else is not taken.
+    """
     staff_only(request)
     said = request.POST.get("decision")
     if said not in ("approve", "reject"):
         return HttpResponseBadRequest("decision has to be approve or reject.")
     get_object_or_404(Incident, pk=incident_id)
-    if approvals.decide(incident_id, request.user.get_username(), said == "approve"):
+    if approvals.decide(incident_id, request.user.get_username(), said == "approve", request.POST.get("step", "")):
         messages.success(request, "Approved. It goes on now." if said == "approve" else "Rejected. People have it now.")
     else:
         messages.warning(request, "It no longer waits for a decision: somebody, or the clock, was faster.")

@@ -64,6 +64,10 @@ def test_an_answer_that_is_not_envoys_is_malformed(body):
         'envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="a",le="x"} 1',
         'envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="a",le="1"} 2\n'
         'envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="a",le="2"} 1',
+        'envoy_cluster_upstream_rq_xx{envoy_cluster_name="a",envoy_response_code_class="2"} NaN',
+        'envoy_cluster_upstream_rq_xx{envoy_cluster_name="a",envoy_response_code_class="2"} -1',
+        'envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="a",le="1"} +Inf',
+        'envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="a",le="NaN"} 1',
         "<html>",
         "\n".join(f'envoy_cluster_upstream_rq_time_bucket{{envoy_cluster_name="a",le="{n}"}} 1' for n in range(900)),
     ],

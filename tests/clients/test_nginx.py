@@ -79,6 +79,15 @@ def test_a_master_process_that_cannot_be_told_is_said(tmp_path, text):
         it.reload()
 
 
+@pytest.mark.parametrize("pid", [0, -1, 1, os.getpid()])
+def test_no_other_process_is_signalled_by_a_number_that_was_left_behind(tmp_path, told, pid):
+    it = nginx(tmp_path)
+    Path(it.pid_file).write_text(str(pid))
+    with pytest.raises(Unavailable, match="is no nginx"):
+        it.reload()
+    assert told == []
+
+
 CONFIG = """
 daemon off;
 pid {folder}/nginx.pid;

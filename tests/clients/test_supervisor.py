@@ -1,3 +1,5 @@
+import xmlrpc.client
+
 import pytest
 
 from sre_platform.clients.supervisor import Supervisor
@@ -110,6 +112,13 @@ def test_nobody_there_is_unavailable():
         fake.down = True
         with pytest.raises(Unavailable, match="503"):
             Supervisor(fake.url).process("payments")
+
+
+@pytest.mark.parametrize("said", [{}, {"statename": "RUNNING"}, 7, "", ["RUNNING"]])
+def test_an_answer_that_does_not_say_how_a_process_is_is_malformed(said):
+    body = xmlrpc.client.dumps((said,), methodresponse=True).encode()
+    with serving(Answer(200, body)) as wire, pytest.raises(Malformed, match="does not say how payments is"):
+        Supervisor(wire.url).process("payments")
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"<methodResponse/>", b"", b"not xml"])

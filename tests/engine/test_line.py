@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from sre_platform.catalog.models import Service
 from sre_platform.engine import approvals, line
 from sre_platform.engine.work import load
 from sre_platform.guardrails.models import RemediationPolicy, set_kill_switch
@@ -123,6 +124,16 @@ def test_alerts_that_clear_early_do_not_hurry_the_verification(shop):
     alert("resolved")
     incident.refresh_from_db()
     assert (incident.state, incident.due_at) == (State.REMEDIATED, due)
+
+
+def test_the_first_look_waits_until_the_neighbours_windows_see_nothing_of_the_time_before(shop):
+    """Else what was well before the repair hides what it has done to them."""
+    slow = {"kind": "rate", "metric": "x", "labels": {"job": "bank"}, "window_s": 77}
+    Service.objects.create(name="bank", objectives=[{"name": "errors", "sli": slow, "op": "<=", "threshold": 0}])
+    install(shop, depends_on=["bank"])
+    incident = drive(fire(), State.REMEDIATED)
+    waits = (incident.due_at - incident.timeline.filter(to_state=State.REMEDIATED).latest("seq").at).total_seconds()
+    assert 76 < waits <= 77
 
 
 def test_the_kill_switch_stops_even_what_was_decided(shop):

@@ -1,6 +1,8 @@
 """Roll-outs in the engine: walked by one worker at a time, asked for at the terminal, and told to people once."""
 
 import json
+import os
+import pwd
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -125,6 +127,25 @@ def test_a_ticket_system_that_is_away_is_tried_again(it, settings):
     Rollout.objects.update(tell_at=timezone.now())
     rollout_telling.tell(rollout.pk)
     assert (LocalTicket.objects.count(), rollout_telling.due(10)) == (1, [])
+
+
+def test_one_ticket_system_that_is_away_keeps_nothing_from_the_others(it, settings):
+    settings.SRE_TICKET_SYSTEMS = ["no_such_system", "local"]
+    rollout = told(it.begin(), State.ROLLED_BACK)
+    rollout_telling.tell(rollout.pk)
+    rollout.refresh_from_db()
+    assert LocalTicket.objects.get().comments.count() == 1
+    assert rollout.tell_at > timezone.now(), "the other is tried again"
+
+
+def test_who_has_no_name_on_this_machine_may_still_stop_things(it, capsys, monkeypatch):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    rollout = it.begin()
+    assert json.loads(run(capsys, "abort", str(rollout.pk), "--json"))["wish"] == "abort"
+    call_command("kill_switch", "on")
+    assert f"user {os.getuid()}" in capsys.readouterr().out
 
 
 def run(capsys, *words):

@@ -43,10 +43,12 @@ class Cluster:
 class FakeEnvoy:
     """The fake's inside: ``effects`` are the runtime changes, in order; ``watch`` is called right before each.
 
-    ``traffic`` is called whenever the statistics are read: what is served between two readings.
+    ``traffic`` is called whenever the statistics are read: what is served between two readings. ``above`` are the keys
+    of a layer over the one that the admin port writes: they win.
     """
 
     runtime: dict[str, str] = field(default_factory=dict)
+    above: dict[str, str] = field(default_factory=dict)
     clusters: dict[str, Cluster] = field(default_factory=lambda: {"stable": Cluster(), "canary": Cluster()})
     effects: list[dict[str, str]] = field(default_factory=list)
     watch: Callable[[], None] = lambda: None
@@ -93,7 +95,9 @@ class FakeEnvoy:
         return Answer(200, b"OK\n")
 
     def _runtime(self) -> Answer:
-        entries = {key: {"final_value": value, "layer_values": [value]} for key, value in self.runtime.items()}
+        entries = {
+            key: {"final_value": value, "layer_values": [value]} for key, value in (self.runtime | self.above).items()
+        }
         return Answer(200, json.dumps({"layers": ["admin"], "entries": entries}).encode())
 
 

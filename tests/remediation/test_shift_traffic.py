@@ -115,8 +115,8 @@ def test_a_proxy_that_is_away_or_speaks_nonsense_is_said(proxy):
     proxy.runtime["routing.shop.canary"] = "many"
     with pytest.raises(Malformed, match="no number"):
         prepare(proxy)
-    proxy.runtime["routing.shop.canary"] = "400"
-    with pytest.raises(Malformed, match="no percentage"):
+    proxy.runtime["routing.shop.canary"] = "-4"
+    with pytest.raises(Malformed, match="no share"):
         prepare(proxy)
     proxy.down = True
     with pytest.raises(Unavailable):

@@ -47,6 +47,16 @@ def test_one_object_and_its_exit_code(tmp_path: Path, canary: list[Request], cod
     assert all(set(c) == {"name", "baseline", "canary", "limit", "verdict", "reason"} for c in answer["checks"])
 
 
+@pytest.mark.parametrize("answered", [0, 1, 150, 2999])
+def test_a_baseline_that_answers_nothing_is_no_crash(tmp_path: Path, answered: int) -> None:
+    """Exit code 1 would say that the canary is bad."""
+    outage = [request._replace(status=503) for request in GOOD]
+    other = [request._replace(status=200 if n < answered else 503) for n, request in enumerate(GOOD)]
+    done = call("--baseline", csv(tmp_path / "a.csv", outage), "--canary", csv(tmp_path / "b.csv", other), "--json")
+    assert (done.returncode in (0, 2), done.stderr) == (True, "")
+    assert json.loads(done.stdout)["verdict"] != "fail"
+
+
 def test_people_are_told_within_80_columns(tmp_path: Path) -> None:
     done = call("--baseline", csv(tmp_path / "a.csv", GOOD), "--canary", csv(tmp_path / "b.csv", BROKEN))
     assert done.returncode == 1
@@ -75,6 +85,27 @@ def test_a_batch_answers_every_line() -> None:
     assert done.returncode == 0
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(a["id"], a["verdict"]) for a in answers] == [(1, "pass"), ("b", "fail")]
+
+
+@pytest.mark.parametrize(
+    "name", ['"\\ud800"', "NaN", "1e999", "[" * 900 + "]" * 900, "null", "1.5", "1" + "0" * 400, '"é"']
+)
+def test_an_odd_id_costs_no_other_line_its_answer(name: str) -> None:
+    lines = [f'{{"id": {name}, "baseline": [], "canary": []}}', json.dumps({"id": 8, "baseline": GOOD, "canary": GOOD})]
+    done = call("--batch", given="\n".join(lines))
+    answers = [json.loads(line, parse_constant=pytest.fail) for line in done.stdout.splitlines()]
+    named = name.startswith(('"', "null", "1.5", "10"))
+    assert (done.returncode, [answer["id"] for answer in answers]) == (
+        0 if named else 2,
+        [json.loads(name) if named else None, 8],
+    )
+    assert (answers[0].get("verdict"), answers[1]["verdict"]) == ("inconclusive" if named else None, "pass")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no endless file on this machine")
+def test_a_file_without_an_end_is_refused_at_once(tmp_path: Path) -> None:
+    done = call("--baseline", "/dev/zero", "--canary", csv(tmp_path / "b.csv", GOOD), "--json")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
 
 
 def test_a_bad_line_of_a_batch_is_answered_with_its_error() -> None:

@@ -65,6 +65,15 @@ def test_nginx_counts_by_the_versions_own_metrics(tmp_path):
     assert observed.canary.total == 0
 
 
+@pytest.mark.parametrize(
+    "line", ['http_requests_total{code="200"} NaN', 'http_request_duration_seconds_bucket{le="+Inf"} NaN']
+)
+def test_what_counts_nothing_is_malformed_however_the_release_shows_it(tmp_path, line):
+    pages = {"/a": PAGE, "/b": f"{line}\n".encode()}
+    with serving(lambda call: Answer(200, pages[call.path])) as wire, pytest.raises(Malformed, match="shows nan"):
+        ROUTERS.get("nginx").observe(by_nginx(tmp_path, f"{wire.url}/a", f"{wire.url}/b"))
+
+
 def test_nginx_has_no_labels_and_no_metrics_without_an_address(tmp_path):
     router = ROUTERS.get("nginx")
     with pytest.raises(Rejected, match="by percentage only"):

@@ -337,7 +337,7 @@ def test_a_canary_that_dies_while_it_is_promoted_loses_the_traffic_at_once(it):
     rollout = ticks(it, it.begin(), until=[State.PROMOTING])
     it.ill.add("/baseline")  # it takes its time to start
     walking = it.walk(rollout)
-    walking.tick()
+    walking.tick(), walking.tick()
     assert (it.envoy.weight, it.release) == (100, "v2")
     it.supervisor.processes[CANARY].die()
     stops = []

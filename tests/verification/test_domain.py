@@ -102,7 +102,8 @@ def beside(value):
         (0.0, None, "unverified"),  # it was well, and nobody knows whether it still is
         (1.0, 1.0, "fixed"),  # it was unwell anyway
         (1.0, 0.0, "fixed"),
-        (None, 1.0, "fixed"),
+        (None, 1.0, "unverified"),  # nobody knows whether the repair did that
+        (None, 0.0, "fixed"),
         (None, None, "fixed"),
     ],
 )
@@ -110,6 +111,11 @@ def test_a_neighbour_has_to_stay_as_well_as_it_was(before, after, expected):
     taken = [[*sample(0.0), beside(after)]] * 3
     said, _ = assess([*sample(1.0), beside(before)], taken, PLAN)
     assert said.value == expected
+
+
+def test_a_neighbour_of_which_nobody_knows_how_it_was_is_named():
+    _, reason = assess([*sample(1.0), beside(None)], [[*sample(0.0), beside(1.0)]] * 3, PLAN)
+    assert reason.endswith("n is 1, not <= 0.5, and how that was before the action is not known")
 
 
 def test_harm_is_told_as_soon_as_a_fix_would_be_however_many_bad_samples_are_allowed():

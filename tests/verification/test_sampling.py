@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 from django.db import IntegrityError, transaction
 
@@ -60,6 +62,26 @@ def step():
 def test_criteria_are_the_playbooks_and_the_objectives_of_all_who_depend_on_the_service():
     names = [criterion.name for criterion in sampling.criteria(BOOK, SHOP, "orders")]
     assert names == ["own of orders", "orders is well", "front is well"]
+
+
+def test_objectives_of_the_same_name_are_told_apart(step):
+    """Else what was unwell at the target, and well beside it, would count as harm that was done."""
+    owed = Criterion(name="error ratio", sli=Sli("gauge", "bad", {}), op="<=", threshold=0)
+    shop = {
+        "payments": Target("payments", depends_on=("bank",), objectives=(owed,)),
+        "bank": Target("bank", objectives=(owed,)),
+    }
+    wanted, beside = sampling.criteria(BOOK, shop, "payments"), sampling.neighbours(shop, "payments")
+    assert [goal.name for goal in (*wanted, *beside)] == [
+        "own of payments",
+        "error ratio of payments",
+        "error ratio of bank",
+    ]
+    unwell = SimpleNamespace(measure=lambda slis: [Measured(1.0), Measured(1.0), Measured(0.0)])
+    patient = BOOK.model_copy(update={"verify": BOOK.verify.model_copy(update={"failure_limit": 9})})
+    for number in range(4):
+        sampling.take(step, number, wanted, unwell, beside)
+    assert sampling.verdict(step, patient) is None
 
 
 def test_the_first_look_sees_nothing_of_the_time_before():

@@ -1,3 +1,4 @@
+import re
 from html import escape
 
 import pytest
@@ -191,6 +192,23 @@ def test_staff_decide_what_waits_for_a_person(web, said, state):
     assert "ada" in answer.content.decode()
     again = web.post(reverse("decision", args=[story.incident.pk]), {"decision": said}, follow=True)
     assert "no longer waits" in again.content.decode()
+
+
+def test_a_page_that_was_left_open_decides_nothing_about_a_later_step(web):
+    story = factories.decided(event=Event.NEEDS_APPROVAL)
+    page = text(web, reverse("incident", args=[story.incident.pk]))
+    [shown] = re.findall(r'name="step" value="(\d+)"', page)
+    seen = Step.objects.get(pk=shown)
+    Step.objects.filter(pk=seen.pk).update(state=Step.State.UNDONE)
+    later = Step.objects.create(
+        incident=story.incident, cause=seen.cause, action="other", target=seen.target, says="s", aim={}
+    )
+    url = reverse("decision", args=[story.incident.pk])
+    answer = web.post(url, {"decision": "approve", "step": shown}, follow=True)
+    assert "no longer waits" in answer.content.decode()
+    assert Incident.objects.get(pk=story.incident.pk).state == "awaiting_approval"
+    web.post(url, {"decision": "approve", "step": str(later.pk)})
+    assert Incident.objects.get(pk=story.incident.pk).state == "approved"
 
 
 def test_others_see_what_waits_but_cannot_decide(guest):

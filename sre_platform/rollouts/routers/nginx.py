@@ -3,7 +3,7 @@ from collections import Counter
 from sre_platform.catalog.domain import Target
 from sre_platform.catalog.routes import CanaryProcess, NginxRoute
 from sre_platform.clients.exposition import fetch
-from sre_platform.clients.traffic import Counts, Observed, Weights, buckets
+from sre_platform.clients.traffic import Counts, Observed, Weights, buckets, whole
 from sre_platform.remediation.traffic import NginxWeights
 
 SECOND_MS = 1000.0
@@ -37,5 +37,5 @@ def _counts(url: str, handle: NginxRoute) -> Counts:
     for sample in samples:
         if sample.name == handle.requests:
             labels = dict(sample.labels)
-            codes[(labels.get("code") or labels.get("status") or "?")[0]] += round(sample.value)
+            codes[(labels.get("code") or labels.get("status") or "?")[0]] += whole(sample.value, sample.name)
     return Counts(codes, buckets(samples, handle.durations, {}, SECOND_MS))

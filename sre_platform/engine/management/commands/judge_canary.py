@@ -2,6 +2,7 @@ import json
 import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +18,7 @@ from sre_platform.rollouts.reading import comparable, from_csv, from_rows
 CANNOT = 2
 CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: CANNOT}
 LONGEST_LINE = 512 << 20  # bytes of one case of a batch
+LONGEST_ROW = 4096  # characters of a file's line: three numbers have some forty
 
 
 class Command(BaseCommand):
@@ -66,7 +68,7 @@ def _judged(baseline: list[Request], canary: list[Request]) -> Judgement:
 def _requests(path: Path) -> list[Request]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return from_csv(file)
+            return from_csv(iter(lambda: file.readline(LONGEST_ROW), ""))
     except (Malformed, OSError) as error:
         raise Malformed(f"{path}: {error}") from error
 
@@ -81,9 +83,15 @@ def _batch(stream: BinaryIO) -> int:
             answer = _case(case)
         except (Malformed, ValueError, RecursionError) as error:
             code = CANNOT
-            answer = {"id": case.get("id") if isinstance(case, dict) else None, "line": number, "error": str(error)}
-        print(json.dumps(answer, ensure_ascii=False), flush=True)  # noqa: T201
+            answer = {"id": _id(case), "line": number, "error": str(error)}
+        print(json.dumps(answer), flush=True)  # noqa: T201
     return code
+
+
+def _id(case: Any) -> str | int | float | None:
+    """By what a case is known, if that can be said again as JSON: a text or a number, else None."""
+    name = case.get("id") if isinstance(case, dict) else None
+    return name if isinstance(name, str | int) or (isinstance(name, float) and isfinite(name)) else None
 
 
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -93,7 +101,9 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def _case(case: Any) -> dict[str, Any]:
-    if not isinstance(case, dict) or "id" not in case:
-        raise Malformed('A line of the batch has to be an object with "id", "baseline" and "canary".')
+    if not isinstance(case, dict) or "id" not in case or case["id"] != _id(case):
+        raise Malformed(
+            'A line of the batch has to be an object with "id" (a text or a number), "baseline" and "canary".'
+        )
     baseline, canary = (from_rows(case.get(name), name) for name in ("baseline", "canary"))
     return {"id": case["id"], **_judged(baseline, canary).as_json()}

@@ -1,9 +1,9 @@
-import getpass
 import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from sre_platform.engine import operator
 from sre_platform.guardrails.models import halted, set_kill_switch
 
 
@@ -20,7 +20,7 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, state: str | None, reason: str, **options: Any) -> None:
         if state:
-            set_kill_switch(state == "on", getpass.getuser(), reason)
+            set_kill_switch(state == "on", operator.name(), reason)
         why = halted()
         if options["json"]:
             self.stdout.write(json.dumps({"stopped": bool(why), "reason": why}))

@@ -1,4 +1,3 @@
-import getpass
 import json
 import sys
 from argparse import RawDescriptionHelpFormatter
@@ -8,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
-from sre_platform.engine import rollout_view, rollouts
+from sre_platform.engine import operator, rollout_view, rollouts
 from sre_platform.kernel.errors import Malformed, SreError
 from sre_platform.rollouts import record, walk
 from sre_platform.rollouts.models import Rollout
@@ -69,7 +68,7 @@ Exit code: 0; 1 when a roll-out that was watched did not end promoted; 2 when th
         rollout = rollouts.start(
             options["service"],
             options["to"],
-            getpass.getuser(),
+            operator.name(),
             _percents(options["steps"]),
             options["label"],
             options["step_seconds"],
@@ -96,7 +95,7 @@ Exit code: 0; 1 when a roll-out that was watched did not end promoted; 2 when th
 
     def _ask(self, wish: Wish, options: dict[str, Any]) -> None:
         rollout = _known(options["id"])
-        if not record.ask(rollout.pk, wish, getpass.getuser()):
+        if not record.ask(rollout.pk, wish, operator.name()):
             raise CommandError(f"Roll-out {rollout.pk} is {rollout.state} already.", returncode=CANNOT)
         self._show(_known(rollout.pk), options["json"])
 
