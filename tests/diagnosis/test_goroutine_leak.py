@@ -1,5 +1,6 @@
 """The rule: named cause, figures and advice when there is evidence, and silence when there is none."""
 
+import gzip
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -91,6 +92,15 @@ def test_healthy_release_of_the_lab():
     assert judge(**recording("healthy", "earlier", "goroutine", "goroutineleak")) is None
 
 
+def test_connections_that_have_just_been_served_are_no_leak():
+    """Recorded when the queue for a pool dissolved: 15 more than 1 s before served nobody; 10 of these had served."""
+    texts = {
+        name: gzip.decompress((RECORDINGS / "burst" / f"{name}.txt.gz").read_bytes()).decode()
+        for name in ("earlier", "goroutine")
+    }
+    assert judge(**texts) is None
+
+
 @pytest.mark.parametrize(("later", "hit"), [(17, True), (16, False), (10, False)], ids=["hit", "near miss", "healthy"])
 def test_threshold(later, hit):
     finding = judge(stacks(later, "chan send", USER), stacks(10, "chan send", USER))
@@ -128,11 +138,7 @@ def test_state_names_the_cause(state, cause, family):
         ("select", ["database/sql.(*Tx).awaitDone"], "db_tx_or_rows_not_closed"),
         ("select", ["net/http.(*persistConn).roundTrip", "net/http.(*Client).Do", USER], "http_client_no_timeout"),
         ("select", ["net/http.(*persistConn).writeLoop"], "http_body_not_closed"),
-        (
-            "IO wait",
-            ["net.(*conn).Read", "net/http.(*connReader).Read", "net/http.(*conn).serve"],
-            "server_no_read_timeout",
-        ),
+        ("IO wait", ["net/http.(*body).Read", "io.ReadAll", USER], "server_no_read_timeout"),
         ("IO wait", ["net.(*TCPListener).Accept", USER], "listener_never_closed"),
         ("select", ["io.(*pipe).write", "io.(*PipeWriter).Write", USER], "io_pipe_no_reader"),
     ],
@@ -142,6 +148,16 @@ def test_library_call_names_the_cause(state, stack, cause):
     assert finding is not None
     assert (finding.cause, finding.family, finding.confidence) == (cause, "io-no-deadline", 0.85)
     assert (finding.site is not None) == (USER in stack)
+
+
+@pytest.mark.parametrize(("connections", "sure"), [(30, 0.5), (4_999, 0.5), (5_000, 0.85)])
+def test_connections_that_serve_nobody_are_no_reason_to_act_until_they_are_very_many(connections, sure):
+    stack = ["net.(*conn).Read", "net/http.(*connReader).Read", "net/http.(*conn).serve"]
+    finding = judge(stacks(connections, "IO wait", *stack), stacks(10, "IO wait", *stack))
+    assert finding is not None
+    assert (finding.cause, finding.confidence) == ("server_no_read_timeout", sure)
+    assert any("as many connections as they need" in said for said in finding.against) == (sure < 0.8)
+    assert finding.site is None
 
 
 def test_library_below_the_owners_code_is_no_signature():

@@ -35,6 +35,7 @@ FILLS_UP = 2
 EXPLAINED_SHARE = 0.5
 ROUND_TRIP = "net/http.(*persistConn).roundTrip"
 CONNECTION_LOOPS = ("net/http.(*persistConn).readLoop", "net/http.(*persistConn).writeLoop")
+SERVING = "net/http.(*conn).serve"
 BACKGROUND_READ = "net/http.(*connReader).backgroundRead"  # lives and ends with its handler, which is the lead
 
 CHANNEL_WAITS = frozenset(
@@ -96,11 +97,21 @@ class _Change:
         self._key = _key if alike else _places
         self._before = _by(self._key, earlier.buckets if earlier else ())
         self._after = _by(self._key, later.buckets)
+        self._served = _serving(earlier) if earlier else frozenset()
 
     def growth(self, bucket: Bucket) -> int | None:
         """In goroutines; None when it cannot be known."""
         before, after = self._pair(bucket)
-        return after.count - (before.count if before else 0) if self._known and after else None
+        if not self._known or after is None:
+            return None
+        return after.count - (before.count if before else 0) - self._back_from_serving(after)
+
+    def _back_from_serving(self, after: Bucket) -> int:
+        """Connections that wait for a request now, and served one before: they are no more than they were.
+
+        Measured in the lab, when a queue dissolved: 6 idle connections became 21 within 1 s, 5 of them new.
+        """
+        return len(self._served.intersection(after.ids)) if idle_connections(after) else 0
 
     def passes(self, bucket: Bucket) -> bool:
         """Whether goroutines come and go here: none of the former is left, and they are not FILLS_UP times as many."""
@@ -118,6 +129,16 @@ class _Change:
     def _pair(self, bucket: Bucket) -> tuple[Bucket | None, Bucket | None]:
         key = self._key(bucket)
         return self._before.get(key), self._after.get(key)
+
+
+def idle_connections(bucket: Bucket) -> bool:
+    """Whether these are a server's connections that serve no request just now: they call nothing of the owner's."""
+    return bucket.state == "IO wait" and calls(bucket, SERVING) and user_site(bucket.frames) is None
+
+
+def _serving(dump: Dump) -> frozenset[int]:
+    serving = (b for b in dump.buckets if calls(b, SERVING) and not idle_connections(b))
+    return frozenset(goroutine for bucket in serving for goroutine in bucket.ids)
 
 
 def _left(before: Bucket, after: Bucket) -> bool:

@@ -5,7 +5,7 @@ from itertools import takewhile
 
 from sre_platform.diagnosis.parsers.goroutines import Bucket, Frame
 from sre_platform.diagnosis.rca.code import is_library, is_standard_library
-from sre_platform.diagnosis.rca.goroutine_growth import CONNECTION_LOOPS, EXPLAINED_SHARE, ROUND_TRIP, calls
+from sre_platform.diagnosis.rca.goroutine_growth import CONNECTION_LOOPS, EXPLAINED_SHARE, ROUND_TRIP, SERVING, calls
 
 # By a call between the wait and the owner's code, the innermost that is listed.
 SIGNATURES = {
@@ -29,7 +29,6 @@ SIGNATURES = {
     "golang.org/x/sync/semaphore.(*Weighted).Acquire": "semaphore_not_released",
     "golang.org/x/sync/errgroup.(*Group).Wait": "waitgroup_never_done",
 }
-SERVING = "net/http.(*conn).serve"
 TWICE = {"sync.(*Once).doSlow": "once_reentered"}
 
 # The cause when nothing tells more than what the runtime calls the wait.

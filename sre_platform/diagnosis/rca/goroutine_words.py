@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from sre_platform.diagnosis.parsers.goroutines import CHAN_OPERATION, Frame
-from sre_platform.diagnosis.rca.goroutine_growth import MIN_GROWTH
+from sre_platform.diagnosis.rca.goroutine_growth import MIN_GROWTH, idle_connections
 from sre_platform.diagnosis.rca.goroutine_report import Cause, Report
 
 # Confidence follows the kind of evidence (goroutines.md, "What separates a leak from health", 7).
@@ -11,6 +11,9 @@ BY_PROOF, BY_LOCK_CYCLE, BY_GROWTH_AND_SIGNATURE, BY_GROWTH = 0.97, 0.9, 0.85, 0
 BY_SHAPE, BY_STATE = 0.5, 0.35
 # A few goroutines that can never go on are a bug, but hardly why an alert fires: below what lets a playbook act.
 BY_PROOF_OF_FEW = 0.75
+# Clients open connections as they need them, and keep them: that some came within a second is no reason to act. Their
+# number is one from here on: more than 5,000 goroutines and growing is the warning that teams in production use.
+MANY_CONNECTIONS = 5_000
 NOT_THERE = "; the call that left them there is not on their stacks"
 
 
@@ -22,8 +25,14 @@ def confidence(cause: Cause) -> float:
     if cause.evidence == "lock-cycle":
         return BY_LOCK_CYCLE
     if cause.evidence == "growth":
+        if _clients_choice(cause):
+            return BY_SHAPE
         return BY_GROWTH_AND_SIGNATURE if cause.signed else BY_GROWTH
     return BY_SHAPE if cause.signed else BY_STATE
+
+
+def _clients_choice(cause: Cause) -> bool:
+    return idle_connections(cause.bucket) and cause.bucket.count < MANY_CONNECTIONS
 
 
 def because(cause: Cause, report: Report, seconds_apart: float | None = None) -> Iterator[str]:
@@ -49,6 +58,8 @@ def against(cause: Cause) -> Iterator[str]:
     """What speaks against it."""
     if cause.evidence == "gc-proof" and cause.growth is not None and cause.growth <= 0:
         yield "They do not grow in number: an old leak, perhaps not the reason for what is seen now."
+    if cause.evidence == "growth" and _clients_choice(cause):
+        yield "Clients open as many connections as they need, and keep them for a while: a burst of requests does this."
     if cause.evidence == "state":
         yield "Nothing shows that they grow or can never go on: an idle service may look like this."
 
