@@ -5,10 +5,25 @@ from typing import Any
 
 import structlog
 from celery import Task
-from celery.signals import beat_init, task_postrun, task_prerun, worker_process_shutdown, worker_ready
+from celery.signals import beat_init, task_postrun, task_prerun, worker_init, worker_process_shutdown, worker_ready
 
+from sre_platform.diagnosis.investigate import COLLECTORS, RULES
 from sre_platform.engine import heartbeats, tracing
 from sre_platform.engine.tasks import about
+from sre_platform.engine.work import GUARDS
+from sre_platform.kernel.registry import Registry
+from sre_platform.remediation.steps import ACTIONS
+from sre_platform.rollouts.routing import ROUTERS
+from sre_platform.tickets.desk import SYSTEMS
+
+USED_BY_TASKS: tuple[Registry[Any], ...] = (COLLECTORS, RULES, GUARDS, ACTIONS, ROUTERS, SYSTEMS)
+
+
+@worker_init.connect
+def load_plugins(**_: Any) -> None:
+    """Before the pool is forked: else the first incident in each of its processes waits for them, 0.6 s measured."""
+    for registry in USED_BY_TASKS:
+        registry.names()
 
 
 @worker_ready.connect

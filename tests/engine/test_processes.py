@@ -8,9 +8,11 @@ import sys
 from contextlib import ExitStack
 from time import monotonic, sleep
 
+from celery.signals import worker_init
 from django.conf import settings
 
 from sre_platform.embedded.parts import broker_command, free_ports
+from sre_platform.engine.signals import USED_BY_TASKS
 
 CELERY = [sys.executable, "-m", "celery", "-A", "sre_platform"]
 MANAGE = [sys.executable, "manage.py"]
@@ -68,3 +70,10 @@ def test_all_is_well_with_all_processes_and_each_that_goes_is_missed(tmp_path):
         running["worker"].wait(30)
         running["broker"].send_signal(signal.SIGKILL)
         wait_until(env, 1, broker=False)
+
+
+def test_a_worker_loads_all_plugins_before_it_forks_its_pool(monkeypatch):
+    for registry in USED_BY_TASKS:
+        monkeypatch.setattr(registry, "_loaded", {})
+    worker_init.send(sender=None)
+    assert [registry.package for registry in USED_BY_TASKS if not registry._loaded] == []
