@@ -12,7 +12,7 @@ from celery.signals import worker_init
 from django.conf import settings
 
 from sre_platform.embedded.parts import broker_command, free_ports
-from sre_platform.engine.signals import USED_BY_TASKS
+from sre_platform.engine.signals import USED_BY_TASKS, load_plugins
 
 CELERY = [sys.executable, "-m", "celery", "-A", "sre_platform"]
 MANAGE = [sys.executable, "manage.py"]
@@ -75,5 +75,6 @@ def test_all_is_well_with_all_processes_and_each_that_goes_is_missed(tmp_path):
 def test_a_worker_loads_all_plugins_before_it_forks_its_pool(monkeypatch):
     for registry in USED_BY_TASKS:
         monkeypatch.setattr(registry, "_loaded", {})
-    worker_init.send(sender=None)
+    assert load_plugins in worker_init._live_receivers(None)
+    load_plugins()
     assert [registry.package for registry in USED_BY_TASKS if not registry._loaded] == []
