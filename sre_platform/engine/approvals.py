@@ -6,6 +6,8 @@ from django.db import IntegrityError
 from sre_platform.engine import line, tasks, watched
 from sre_platform.incidents import record
 from sre_platform.incidents.domain import Event
+from sre_platform.incidents.models import Incident
+from sre_platform.kernel.clock import now
 from sre_platform.remediation.models import Step
 
 
@@ -26,20 +28,27 @@ def take_back(incident_id: int, person: str) -> bool:
     return True
 
 
-def decide(incident_id: int, person: str, approved: bool, step_id: str = "") -> bool:
+def decide(incident_id: int, person: str, approved: bool, step_id: int | None = None) -> bool:
     """Record a person's decision and go on. False when the incident no longer waits for one.
 
-    ``step_id`` is the step that the person saw, if that is known: a page that is old decides nothing about a later one.
+    ``step_id`` is what the person was shown: False, too, when another step waits by now.
     """
-    step = Step.objects.repairs().filter(incident_id=incident_id).order_by("-pk").first()
-    if step_id and (step is None or str(step.pk) != step_id):
-        return False
     lease = record.claim_for_person(incident_id, person, settings.SRE_LEASE_S)
     if lease is None:
         return False
+    waits = Step.objects.repairs().filter(incident_id=incident_id, state=Step.State.PREPARED)
+    if step_id is not None and not waits.filter(pk=step_id).exists():
+        return _not_shown(lease)
     event = Event.HUMAN_APPROVED if approved else Event.REJECTED
     move = line.Move(event, f"{person} {'approved' if approved else 'rejected'} it.")
     with watched.stage(lease, "approval") as seen:
         line.settle(lease, seen.found(move))
     tasks.ring(tasks.advance, incident_id)
     return True
+
+
+def _not_shown(lease: record.Lease) -> bool:
+    """Give an incident back as it was: its due time is when the approval expires."""
+    due_at = Incident.objects.values_list("due_at", flat=True).get(pk=lease.incident_id)
+    record.defer(lease, due_at or now())
+    return False

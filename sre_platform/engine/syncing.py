@@ -27,7 +27,7 @@ from sre_platform.kernel.registry import Registry
 from sre_platform.playbook import library
 from sre_platform.playbook.reading import read_yaml
 from sre_platform.playbook.schema import Call, Playbook, parse_playbook
-from sre_platform.remediation.steps import ACTIONS
+from sre_platform.remediation.steps import ACTIONS, not_first
 
 ALWAYS_TOLD = (Service, AlertRule, RemediationPolicy)
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
@@ -37,12 +37,19 @@ def problems(playbook: Playbook) -> Iterator[str]:
     """What in a playbook names no plugin, or gives a plugin parameters that it does not take."""
     yield from _unknown(RULES, [Call(name=name) for name in playbook.diagnose.rules])
     yield from _unknown(COLLECTORS, playbook.collect)
-    yield from _unknown(ACTIONS, playbook.remediate)
+    yield from _ladder_problems(playbook.remediate)
 
 
 def plan_problems(plan: Any) -> list[str]:
-    """What in a policy's ladder names no action, or gives one parameters that it does not take."""
-    return list(_unknown(ACTIONS, read_plan(plan)))
+    """What in a policy's ladder names no action, gives one parameters that it does not take, or cannot come first."""
+    return list(_ladder_problems(read_plan(plan)))
+
+
+def _ladder_problems(calls: Sequence[Call]) -> Iterator[str]:
+    yield from _unknown(ACTIONS, calls)
+    for one in (one for call in calls for one in call.first if one.name in ACTIONS.names()):
+        if why := not_first(one.name):
+            yield f"{one.name} cannot come first: {why}, and no guard would be asked about it"
 
 
 def _unknown(registry: Registry[Any], calls: Sequence[Call]) -> Iterator[str]:

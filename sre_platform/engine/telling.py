@@ -8,6 +8,7 @@ from django.urls import reverse
 from sre_platform.diagnosis.models import FindingRow
 from sre_platform.incidents.domain import Event, State
 from sre_platform.incidents.models import Incident
+from sre_platform.kernel.errors import SreError
 from sre_platform.playbook import library
 from sre_platform.remediation.models import Step
 from sre_platform.tickets import desk
@@ -50,5 +51,8 @@ def _facts(incident_id: int, state: State, reason: str) -> dict[str, Any]:
 
 
 def _labels(facts: dict[str, Any]) -> list[str]:
-    books = library.frozen([facts["playbook"]]) if facts["playbook"] else {}
+    try:
+        books = library.frozen([facts["playbook"]]) if facts["playbook"] else {}
+    except SreError:  # it is gone, or cannot be read any more: people are told all the same
+        books = {}
     return ["sre-platform", *(label for book in books.values() for label in book.ticket.labels)]

@@ -26,7 +26,7 @@ from sre_platform.incidents.domain import Event, State
 from sre_platform.incidents.models import Incident
 from sre_platform.incidents.record import Lease
 from sre_platform.kernel.clock import now
-from sre_platform.kernel.errors import SreError
+from sre_platform.kernel.errors import Rejected, SreError
 from sre_platform.kernel.registry import Registry
 from sre_platform.kernel.storable import storable
 from sre_platform.playbook import library
@@ -63,6 +63,9 @@ class Candidate:
         """It and what comes before it, prepared against the world as it is now: nothing is written or done."""
         try:
             earlier = [self._as_step(call.name, call.params, world) for call in self.first]
+            for one in earlier:
+                if why := steps.not_first(one.action) or (one.plan["reach"] and "it takes instances away"):
+                    raise Rejected(f"{one.action} cannot come first: {why}, and no guard would be asked about it.")
             step = self._as_step(self.action, self.params, world)
         except SreError as error:
             return Proposal(self, None, str(error))

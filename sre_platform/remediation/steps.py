@@ -52,6 +52,12 @@ def prepare(name: str, params: Mapping[str, Any], target: Target, world: World) 
     return action.prepare(target, action.Params(**params), world)
 
 
+def not_first(name: str) -> str:
+    """Why an action may not come before another one, where the guards do not judge it; empty: it may."""
+    traits = ACTIONS.get(name).traits
+    return "" if traits.captures and not (traits.restarts or traits.destroys) else "it does more than capture evidence"
+
+
 def write(step: Step, first: Sequence[Step] = ()) -> bool:
     """Store a prepared step and those that come before it; False when another step holds its target."""
     try:

@@ -29,6 +29,7 @@ from sre_platform.web.timeline import moments
 NOTHING_NEW = 204  # htmx then leaves the page as it is
 TICKETS_SHOWN = 200
 REASON_LENGTH = 300
+LONGEST_KEY = 18  # digits that fit into a key of the database
 
 
 class Asked(HttpRequest):
@@ -126,17 +127,19 @@ def evidence(request: HttpRequest, incident_id: int, evidence_id: int, name: str
 def decision(request: HttpRequest, incident_id: int) -> HttpResponse:
     """A person decides what an incident waits for: ``decision`` is ``approve`` or ``reject``. Staff only.
 
-    ``step`` is what the page showed; a decision about anything else is not taken.
+    ``step`` is the key of what the page showed: on an old page nobody approves what took its place.
     """
     staff_only(request)
-    said = request.POST.get("decision")
+    said, shown = request.POST.get("decision"), request.POST.get("step", "")
     if said not in ("approve", "reject"):
         return HttpResponseBadRequest("decision has to be approve or reject.")
+    if not (shown.isdecimal() and len(shown) <= LONGEST_KEY):
+        return HttpResponseBadRequest("step has to be the key of what was shown.")
     get_object_or_404(Incident, pk=incident_id)
-    if approvals.decide(incident_id, request.user.get_username(), said == "approve", request.POST.get("step", "")):
+    if approvals.decide(incident_id, request.user.get_username(), said == "approve", int(shown)):
         messages.success(request, "Approved. It goes on now." if said == "approve" else "Rejected. People have it now.")
     else:
-        messages.warning(request, "It no longer waits for a decision: somebody, or the clock, was faster.")
+        messages.warning(request, "It no longer waits for this decision: somebody, or the clock, was faster.")
     return redirect("incident", incident_id)
 
 

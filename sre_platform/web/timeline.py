@@ -48,6 +48,7 @@ HEADS: Mapping[str, tuple[Kind, str, Tone]] = {
     "take_back": ("note", "A person wants it taken back", "warn"),
     "taken_back": ("rollback", "Taken back", "warn"),
     "relapsed": ("note", "It came back", "bad"),
+    "watch_blind": ("note", "Not measured any more", "warn"),
     "ticket_opened": ("ticket", "Ticket opened", "plain"),
     "lease_expired": ("note", "A worker went away, another took over", "warn"),
     "stage_failed": ("note", "A stage failed and is tried again", "bad"),

@@ -91,6 +91,16 @@ def test_it_is_done_first_and_counts_as_no_attempt_of_its_own(shop, two):
     assert sound(two)
 
 
+def test_what_does_more_than_look_never_comes_first_for_no_guard_is_asked_about_it(shop):
+    install(shop)
+    library.store(TWO.replace("drain_users", "restart_service"), "an older version of the platform")
+    incident = drive(fire())
+    assert (incident.state, shop.supervisor.effects) == (State.ESCALATED, [])
+    [skipped] = [said for said in last(incident).data["skipped"] if "cannot come first" in said]
+    assert "restart_service cannot come first: it does more than capture evidence" in skipped
+    assert incident.steps.count() == 0
+
+
 def test_when_it_fails_the_repair_is_not_begun(shop, two, users):
     users.refuses = True
     assert step_on(two) == State.UNHEALTHY

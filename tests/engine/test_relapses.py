@@ -10,6 +10,7 @@ from sre_platform.incidents import record
 from sre_platform.incidents.domain import State
 from sre_platform.incidents.models import Incident
 from sre_platform.kernel.clock import now
+from sre_platform.playbook.models import PlaybookVersion
 from sre_platform.tickets.models import LocalTicket
 from sre_platform.verification import sampling
 from tests.engine.story import alert, delivered, drive, events, fire, install, last, sound, step_on
@@ -109,6 +110,29 @@ def test_an_alert_that_never_ended_reopens_it_when_the_watch_is_over(shop):
     Incident.objects.filter(pk=incident.pk).update(watch_until=now() - timedelta(seconds=1))
     assert looked(incident)
     assert (incident.state, "still fires" in last(incident).reason) == (State.OPEN, True)
+
+
+def test_a_watch_whose_playbook_is_gone_says_so_once_and_ends(shop, healed):
+    PlaybookVersion.objects.all().delete()
+    assert not looked(healed, 3)
+    [told] = healed.timeline.filter(name="watch_blind")
+    assert "The library no longer holds the playbook" in told.reason
+    Incident.objects.filter(pk=healed.pk).update(watch_until=now() - timedelta(seconds=1))
+    assert not looked(healed)
+    assert (healed.state, healed.watch_until, healed.watch_due_at) == (State.RESOLVED, None, None)
+    assert (record.watched(10), sound(healed)) == ([], True)
+
+
+def test_of_a_watch_whose_playbook_is_gone_an_alert_still_tells_and_people_are_called(shop):
+    install(shop)
+    impatient()
+    incident = drive(fire())
+    PlaybookVersion.objects.all().delete()
+    Incident.objects.filter(pk=incident.pk).update(watch_until=now() - timedelta(seconds=1))
+    assert looked(incident)
+    assert "still fires" in last(incident).reason
+    assert drive(incident).state == State.ESCALATED
+    assert (delivered(incident).actual, sound(incident)) == ("open", True)
 
 
 def test_who_breaks_things_on_purpose_ends_all_watches(shop, healed):

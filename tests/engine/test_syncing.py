@@ -216,6 +216,11 @@ def test_each_change_of_a_policy_is_a_version_and_says_which_file_it_came_from(t
             "- {restart_service: {}, first: [capture: {}]}",
             "policy gold: plan: There is no action 'capture'; known are: ",
         ),
+        (
+            "- restart_service",
+            "- {restart_service: {}, first: [set_breaker: {}]}",
+            "policy gold: plan: set_breaker cannot come first: it does more than capture evidence",
+        ),
         ("{to: v1}", "{too: v1}", "policy gold: plan: rollback_release: too: extra inputs are not permitted"),
         (
             "- rollback_release: {to: v1}",

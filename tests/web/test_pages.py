@@ -187,10 +187,12 @@ def test_staff_decide_what_waits_for_a_person(web, said, state):
     page = text(web, reverse("incident", args=[story.incident.pk]))
     assert 'id="approve"' in page
     assert 'id="reject"' in page
-    answer = web.post(reverse("decision", args=[story.incident.pk]), {"decision": said}, follow=True)
+    assert f'name="step" value="{story.step.pk}"' in page
+    sent = {"decision": said, "step": story.step.pk}
+    answer = web.post(reverse("decision", args=[story.incident.pk]), sent, follow=True)
     assert Incident.objects.get(pk=story.incident.pk).state == state
     assert "ada" in answer.content.decode()
-    again = web.post(reverse("decision", args=[story.incident.pk]), {"decision": said}, follow=True)
+    again = web.post(reverse("decision", args=[story.incident.pk]), sent, follow=True)
     assert "no longer waits" in again.content.decode()
 
 
@@ -244,9 +246,27 @@ def test_what_could_not_be_verified_is_offered_to_be_taken_back_once_by_staff(we
     assert "There is nothing to take back" in web.post(url, follow=True).content.decode()
 
 
-def test_a_decision_has_to_be_one_of_two_words(web):
+@pytest.mark.parametrize("said", ["approve", "reject"])
+def test_nobody_decides_on_an_old_page_about_what_took_its_place(web, said):
     story = factories.decided(event=Event.NEEDS_APPROVAL)
-    assert web.post(reverse("decision", args=[story.incident.pk]), {"decision": "perhaps"}).status_code == 400
+    due_at = Incident.objects.get(pk=story.incident.pk).due_at
+    url = reverse("decision", args=[story.incident.pk])
+    answer = web.post(url, {"decision": said, "step": story.step.pk + 1}, follow=True)
+    assert "no longer waits" in answer.content.decode()
+    left = Incident.objects.get(pk=story.incident.pk)
+    assert (left.state, left.due_at, left.claimed_by) == ("awaiting_approval", due_at, "")
+    assert web.post(url, {"decision": said, "step": story.step.pk}).status_code == 302
+
+
+def test_a_decision_has_to_be_one_of_two_words_about_what_was_shown(web):
+    story = factories.decided(event=Event.NEEDS_APPROVAL)
+    url = reverse("decision", args=[story.incident.pk])
+    for sent in (
+        {"decision": "perhaps", "step": 1},
+        {"decision": "approve"},
+        {"decision": "approve", "step": "9" * 30},
+    ):
+        assert web.post(url, sent).status_code == 400
 
 
 def test_raw_evidence_is_plain_text_whatever_it_holds(web):
