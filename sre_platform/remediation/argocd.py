@@ -13,7 +13,7 @@ from pydantic import Field
 
 from sre_platform.catalog.domain import ENVIRONMENT_NAME, Handle, Target
 from sre_platform.clients import http
-from sre_platform.kernel.errors import Malformed, Rejected
+from sre_platform.kernel.errors import Malformed, Rejected, Untouched
 from sre_platform.remediation.kubernetes import NAME, needed, part
 
 DEADLINE_S = 30.0  # its API server asks the Kubernetes API and its own repository server
@@ -109,15 +109,18 @@ class Application:
             raise Malformed(f"Argo CD showed an operation of {self} that cannot be read.") from error
 
     def roll_back(self, body: Mapping[str, Any]) -> None:
-        """Ask for a rollback, once. Raises SreError."""
-        http.request(
-            "POST",
-            f"{self.held.path}/rollback",
-            json=dict(body),
-            headers=_headers(self.held),
-            deadline_s=DEADLINE_S,
-            timeout=(2.0, DEADLINE_S),
-        )
+        """Ask for a rollback, once. Raises Untouched when it is refused, and SreError."""
+        try:
+            http.request(
+                "POST",
+                f"{self.held.path}/rollback",
+                json=dict(body),
+                headers=_headers(self.held),
+                deadline_s=DEADLINE_S,
+                timeout=(2.0, DEADLINE_S),
+            )
+        except Rejected as error:
+            raise Untouched(str(error)) from error
 
 
 def _deployed(found: Mapping[str, Any]) -> Deployed:

@@ -15,9 +15,9 @@ from pydantic import Field, model_validator
 
 from sre_platform.catalog.domain import ENVIRONMENT_NAME, Handle, Target
 from sre_platform.clients.kubeconfig import Access
-from sre_platform.clients.kubernetes import Cluster, Refused, Write
+from sre_platform.clients.kubernetes import Cluster, Refused, Throttled, Write
 from sre_platform.guardrails.domain import Reach
-from sre_platform.kernel.errors import Malformed, Rejected
+from sre_platform.kernel.errors import Malformed, Rejected, Untouched
 from sre_platform.kernel.redaction import HIDDEN, redact
 from sre_platform.remediation.domain import Effect, Seen
 
@@ -281,14 +281,14 @@ def _hidden(value: Any) -> Any:
 
 
 def put(workload: Workload, write: Write, confirm: Callable[[], None]) -> None:
-    """Make a change, right after asking whether it may still be made. Raises Rejected when somebody was faster."""
+    """Make a change, right after asking whether it may still be made. Raises Untouched when the server says no."""
     confirm()
     try:
         workload.cluster.send(write)
-    except Refused as error:
-        if error.status in CHANGED:
-            raise Rejected(f"{workload} was changed meanwhile, or may not be so; nothing was done. {error}") from error
-        raise
+    except (Refused, Throttled) as error:
+        faster = isinstance(error, Refused) and error.status in CHANGED
+        why = f"{workload} was changed meanwhile, or may not be so; nothing was done. " if faster else ""
+        raise Untouched(f"{why}{error}") from error
 
 
 def controlled(found: Mapping[str, Any]) -> str:
