@@ -288,9 +288,8 @@ def _hidden(value: Any) -> Any:
 def _without_words(container: Mapping[str, Any]) -> dict[str, Any]:
     """A container of a template that is written back: what its variables and its command line say is nobody's news."""
     shown = {key: HIDDEN if key in ("command", "args") else value for key, value in container.items()}
-    if isinstance(shown.get("env"), list):
-        shown["env"] = [item | {"value": HIDDEN} if item.get("value") else item for item in shown["env"]]
-    return shown
+    env = [{**item, "value": HIDDEN} if item.get("value") else item for item in container.get("env") or ()]
+    return shown | ({"env": env} if env else {})
 
 
 def put(workload: Workload, write: Write, confirm: Callable[[], None]) -> None:
