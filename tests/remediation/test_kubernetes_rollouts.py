@@ -250,6 +250,13 @@ def test_scaling_up_stays_within_its_bound(shop, params, to):
     assert prepared.reach.takes == 0
 
 
+def test_a_rollout_that_leaves_its_count_to_its_controller_is_not_scaled(fake, tmp_path):
+    """The API server has no default for it, and answers 500 to whoever asks its scale."""
+    shop = Shop(fake, tmp_path, "Rollout")
+    shop.fake.change(shop.path, lambda found: found["spec"].pop("replicas"))
+    assert refused("k8s_scale", shop, "does not say how many pods it has", factor=2)
+
+
 def test_taking_pods_away_again_says_how_many_ready_ones_go(shop):
     undo = prepare("k8s_scale", shop, replicas=5).undo
     spec(shop, replicas=5)
