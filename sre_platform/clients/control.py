@@ -10,14 +10,14 @@ from typing import Any
 from urllib.parse import quote
 
 from sre_platform.clients import http
-from sre_platform.kernel.errors import Malformed, Rejected
+from sre_platform.kernel.errors import Malformed, Untouched
 
 MAX_BYTES = 64 * 1024  # of an answer that holds a few numbers
 MAX_ETAG = 200
 DEADLINE_S = 5.0  # two of them and a write fit well into a lease
 
 
-class Changed(Rejected):
+class Changed(Untouched):
     """Somebody else has changed it since it was read (412)."""
 
 

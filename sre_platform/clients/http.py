@@ -1,7 +1,8 @@
 """The one door for outgoing HTTP: bounded in bytes and in time, never redirected, errors typed.
 
-Every other client goes through ``request``. Refused are schemes other than http and https, and link-local addresses
-(169.254.0.0/16, fe80::/10), where clouds serve credentials to whoever asks; also when a host name resolves to one.
+Every other client goes through ``request``. Refused are schemes other than http and https, and the addresses where
+clouds serve credentials to whoever asks, link-local (169.254.0.0/16, fe80::/10) or not; also when a host name resolves
+to one.
 """
 
 import contextlib
@@ -25,10 +26,14 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 from sre_platform.kernel.errors import Malformed, Rejected, SreError, TooLarge, Unavailable
+from sre_platform.kernel.redaction import redact_text
 from sre_platform.kernel.storable import storable_text
 
 MAX_BYTES = 16 * 1024 * 1024
 _CHUNK = 64 * 1024
+# The clouds' metadata services that are not link-local, as they document them: AWS's and Google's by IPv6, Alibaba's.
+_METADATA = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200")))
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last four bytes are the IPv4 address that is reached
 _local = threading.local()
 
 
@@ -194,7 +199,7 @@ def check_status(response: Response, method: str) -> None:
     """Raises Unavailable (5xx, 429) or Rejected (other statuses from 300 on), with the beginning of the answer."""
     if response.status < 300:
         return
-    message = f"{method} {response.url} answered {response.status}: {storable_text(response.text[:200])}"
+    message = f"{method} {response.url} answered {response.status}: {redact_text(storable_text(response.text[:200]))}"
     if response.status >= 500 or response.status == 429:
         raise Unavailable(message)
     raise Rejected(message, advice="Redirects are not followed." if response.status < 400 else "")
@@ -287,9 +292,12 @@ def _shut(sock: socket.socket) -> None:
 
 
 def _refuse_link_local(host: str, address: str) -> None:
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if ip.is_link_local or (isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped and ip.ipv4_mapped.is_link_local):
-        raise Rejected(f"{host} is the link-local address {ip}, which is never called from here.")
+    ip = reached = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        reached = ipaddress.IPv4Address(ip.packed[-4:]) if ip in _NAT64 else ip.ipv4_mapped or ip
+    if reached.is_link_local or reached in _METADATA:
+        kind = "link-local" if reached.is_link_local else "metadata"
+        raise Rejected(f"{host} is the {kind} address {ip}, which is never called from here.")
 
 
 class _Guarded(HTTPConnection):

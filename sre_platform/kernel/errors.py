@@ -36,6 +36,10 @@ class Rejected(SreError):
     """The other side answered and said no (4xx, fault code)."""
 
 
+class Untouched(Rejected):
+    """The other side said no to a change, and has not made any part of it."""
+
+
 class TooLarge(SreError):
     """The answer or the input is larger than the bound that was set for it."""
 

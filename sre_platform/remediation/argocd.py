@@ -13,8 +13,8 @@ from pydantic import Field
 
 from sre_platform.catalog.domain import ENVIRONMENT_NAME, Handle, Target
 from sre_platform.clients import http
-from sre_platform.kernel.errors import Malformed, Rejected
-from sre_platform.remediation.kubernetes import NAME, needed, part
+from sre_platform.kernel.errors import Malformed, Rejected, Untouched
+from sre_platform.remediation.kubernetes import NAME, digest, needed, part
 
 DEADLINE_S = 30.0  # its API server asks the Kubernetes API and its own repository server
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -39,10 +39,15 @@ class ArgoCd(Handle):
 
 @dataclass(frozen=True)
 class Deployed:
-    """One entry of the history: ``id`` counts up, ``revisions`` are the commits or chart versions of its sources."""
+    """One entry of the history: ``id`` counts up, ``revisions`` are the commits or chart versions of its sources.
+
+    ``mark`` are the revisions and what the sources say besides, such as images and parameters, of which an image
+    updater makes releases while the commit stays the same.
+    """
 
     id: int
     revisions: tuple[str, ...]
+    mark: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,34 +105,42 @@ class Application:
 
     @property
     def syncing_to(self) -> tuple[str, ...]:
-        """The revisions of the operation that waits, or of the last one."""
+        """The mark of the operation that waits, or of the last one."""
         waiting = part(self.found, "operation", "sync")
         found = waiting or part(self.found, "status", "operationState", "operation", "sync")
         try:
-            return _revisions(found)
+            return _mark(found)
         except TypeError as error:
             raise Malformed(f"Argo CD showed an operation of {self} that cannot be read.") from error
 
     def roll_back(self, body: Mapping[str, Any]) -> None:
-        """Ask for a rollback, once. Raises SreError."""
-        http.request(
-            "POST",
-            f"{self.held.path}/rollback",
-            json=dict(body),
-            headers=_headers(self.held),
-            deadline_s=DEADLINE_S,
-            timeout=(2.0, DEADLINE_S),
-        )
+        """Ask for a rollback, once. Raises Untouched when it is refused, and SreError."""
+        try:
+            http.request(
+                "POST",
+                f"{self.held.path}/rollback",
+                json=dict(body),
+                headers=_headers(self.held),
+                deadline_s=DEADLINE_S,
+                timeout=(2.0, DEADLINE_S),
+            )
+        except Rejected as error:
+            raise Untouched(str(error)) from error
 
 
 def _deployed(found: Mapping[str, Any]) -> Deployed:
-    return Deployed(int(found.get("id") or 0), _revisions(found))
+    return Deployed(int(found.get("id") or 0), _revisions(found), _mark(found))
 
 
 def _revisions(found: Mapping[str, Any]) -> tuple[str, ...]:
     """An application has one source with a ``revision``, or several with ``revisions``."""
     several = found.get("revisions") or ([found["revision"]] if found.get("revision") else [])
     return tuple(map(str, several))
+
+
+def _mark(found: Mapping[str, Any]) -> tuple[str, ...]:
+    source = found.get("sources") or found.get("source")
+    return (*_revisions(found), *([digest(source)] if source else []))
 
 
 def _headers(held: ArgoCd) -> dict[str, str]:

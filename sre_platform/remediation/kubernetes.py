@@ -6,6 +6,7 @@ the object is another one by now, or its spec was changed, and nothing that some
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil, floor
@@ -15,9 +16,9 @@ from pydantic import Field, model_validator
 
 from sre_platform.catalog.domain import ENVIRONMENT_NAME, Handle, Target
 from sre_platform.clients.kubeconfig import Access
-from sre_platform.clients.kubernetes import Cluster, Refused, Write
+from sre_platform.clients.kubernetes import Cluster, Refused, Throttled, Write
 from sre_platform.guardrails.domain import Reach
-from sre_platform.kernel.errors import Malformed, Rejected
+from sre_platform.kernel.errors import Malformed, Rejected, Untouched
 from sre_platform.kernel.redaction import HIDDEN, redact
 from sre_platform.remediation.domain import Effect, Seen
 
@@ -31,6 +32,8 @@ GROUPS = {
 BUILT_IN = ("Deployment", "StatefulSet", "DaemonSet")
 POD_EVIDENCE = "what the running pods hold: memory, open connections, the logs of their containers"
 UNSET = "25%"  # of maxUnavailable: the API's default for Deployments and Rollouts
+# Names of variables besides those that are redacted everywhere: in other texts these words mean much else.
+TELLING = re.compile(r"(?i)(^|[_.-])(pass|dsn|salt)([_.-]|$)|(^|[_.-])key$|pwd|passphrase|private")
 ENDED = ("Succeeded", "Failed")  # phases of a pod that never runs again
 CHANGED = (409, 422)  # a conflict; a test of the patch that failed, or a change that is not valid
 
@@ -265,30 +268,39 @@ def digest(value: Any) -> str:
 
 def secret(name: str) -> bool:
     """Whether a variable's name says that its value is a secret."""
-    return bool(redact({name: "x"})[name] == HIDDEN)
+    return bool(redact({name: "x"})[name] == HIDDEN or TELLING.search(name))
 
 
 def effect(write: Write) -> Effect:
-    """A write as people see it: the values of variables whose names say that they are secrets are hidden."""
+    """A write as people see it, and as it is stored: without secrets, which anything a whole container has may be."""
     return Effect(write.method, write.path, _hidden(write.body))
 
 
 def _hidden(value: Any) -> Any:
     if isinstance(value, dict):
+        if "image" in value:
+            return _without_words(value)
         telling = "value" in value and isinstance(value.get("name"), str) and secret(value["name"])
         return {key: HIDDEN if telling and key == "value" else _hidden(item) for key, item in value.items()}
     return [_hidden(item) for item in value] if isinstance(value, list) else value
 
 
+def _without_words(container: Mapping[str, Any]) -> dict[str, Any]:
+    """A container of a template that is written back: what its variables and its command line say is nobody's news."""
+    shown = {key: HIDDEN if key in ("command", "args") else value for key, value in container.items()}
+    env = [{**item, "value": HIDDEN} if item.get("value") else item for item in container.get("env") or ()]
+    return shown | ({"env": env} if env else {})
+
+
 def put(workload: Workload, write: Write, confirm: Callable[[], None]) -> None:
-    """Make a change, right after asking whether it may still be made. Raises Rejected when somebody was faster."""
+    """Make a change, right after asking whether it may still be made. Raises Untouched when the server says no."""
     confirm()
     try:
         workload.cluster.send(write)
-    except Refused as error:
-        if error.status in CHANGED:
-            raise Rejected(f"{workload} was changed meanwhile, or may not be so; nothing was done. {error}") from error
-        raise
+    except (Refused, Throttled) as error:
+        faster = isinstance(error, Refused) and error.status in CHANGED
+        why = f"{workload} was changed meanwhile, or may not be so; nothing was done. " if faster else ""
+        raise Untouched(f"{why}{error}") from error
 
 
 def controlled(found: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ Sources: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#r
 https://argo-rollouts.readthedocs.io/en/stable/generated/kubectl-argo-rollouts/kubectl-argo-rollouts_undo/
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from sre_platform.remediation.kubernetes import Workload, controlled, digest, ef
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 NUMBER = {"Deployment": "deployment.kubernetes.io/revision", "Rollout": "rollout.argoproj.io/revision"}
 HISTORY = {kind: f"{name}-history" for kind, name in NUMBER.items()}  # its earlier numbers, when it was gone back to
+EPHEMERAL = "rollout.argoproj.io/ephemeral-metadata"  # on a ReplicaSet: what its role, stable or canary, has put on it
 MAX_DIGITS = 19  # of a revision, which the controllers count in 64 bits
 HASH = {"Deployment": "pod-template-hash", "Rollout": "rollouts-pod-template-hash"}
 
@@ -29,13 +31,14 @@ class Revision:
     """One template that ran, as it can be written back; ``number`` counts up with every change.
 
     ``hash`` is the label by which the controller tells its pods from others, ``first`` the number that it had when it
-    ran first.
+    ran first. ``added`` says that the controller has put something of its role into the template.
     """
 
     number: int
     template: Mapping[str, Any]
     hash: str = ""
     first: int = 0
+    added: bool = False
 
     @property
     def digest(self) -> str:
@@ -74,7 +77,9 @@ def _revision(found: Mapping[str, Any], kind: str) -> Revision | None:
     named = str(labels.pop(HASH[kind], ""))
     clean["metadata"] = {**part(clean, "metadata"), "labels": labels}
     earlier = map(_number, annotations.get(HISTORY[kind], "").split(","))
-    return Revision(number, clean, named, min([number, *(each for each in earlier if each is not None)]))
+    first = min([number, *(each for each in earlier if each is not None)])
+    added = EPHEMERAL in annotations or HASH[kind] in json.dumps(clean)  # the latter as antiAffinity does
+    return Revision(number, clean, named, first, added)
 
 
 def _number(text: str) -> int | None:
@@ -118,6 +123,8 @@ def prepare(workload: Workload, number: int, only_from: str, undo: Mapping[str, 
     if now is None:
         raise Rejected(f"The controller of {workload} has not seen its newest change, so it has no revision yet.")
     to = before(workload, revisions, now, number)
+    if to.added:
+        raise Rejected(f"Revision {to.number} of {workload} carries what its controller added to it for its role.")
     aim = workload.identity | {"revision": to.number, "template": to.digest}
     return Prepared(
         says=f"Roll {workload} back from revision {now.number} to {to.number}",

@@ -21,7 +21,7 @@ from sre_platform.guardrails.domain import Denied, PastAction
 from sre_platform.guardrails.models import gate, halted
 from sre_platform.incidents.record import Lease
 from sre_platform.kernel.clock import now
-from sre_platform.kernel.errors import Lost, Rejected, SreError
+from sre_platform.kernel.errors import Lost, Rejected, SreError, Untouched
 from sre_platform.kernel.registry import Registry
 from sre_platform.remediation.domain import Action, Prepared, Seen, World
 from sre_platform.remediation.models import Step
@@ -150,6 +150,7 @@ def carry_out(
     action = ACTIONS.get(step.action)
     if step.state == Step.State.PREPARED and (why := changed(step, target, world)):
         return _fail(step, lease, why)
+    first, effects = step.state == Step.State.PREPARED, _Effects(lease)
     try:
         if step.state == Step.State.APPLYING:
             if (seen := action.look(target, step.aim, world)) is not Seen.NOT_DONE:
@@ -157,9 +158,9 @@ def carry_out(
             if not changed(step, target, world):
                 _not_begun(step, lease)
         beginning(step, lease)
-        said = action.apply(target, step.aim, world, lease.confirm)
+        said = action.apply(target, step.aim, world, effects.confirm)
     except Rejected as error:
-        return _fail(step, lease, str(error))
+        return _fail(step, lease, str(error), first and effects.none(error))
     except (Lost, Denied):
         raise
     except SreError as error:
@@ -174,6 +175,22 @@ def _not_begun(step: Step, lease: Lease) -> None:
     step.state, step.applying_at = Step.State.PREPARED, None
     if not rows.update(state=step.state, applying_at=None):
         raise Lost(f"Step {step.pk} has been taken over by somebody else.")
+
+
+@dataclass
+class _Effects:
+    """How many an action was about to have: when it fails, that tells whether anything has to be taken back."""
+
+    lease: Lease
+    asked: int = 0
+
+    def confirm(self) -> None:
+        self.lease.confirm()
+        self.asked += 1
+
+    def none(self, error: Rejected) -> bool:
+        """Whether it had none: it failed before the first one, or the first one was refused as a whole."""
+        return self.asked <= int(isinstance(error, Untouched))
 
 
 def _looked(step: Step, lease: Lease, seen: Seen) -> Carried:
@@ -220,8 +237,9 @@ def _finish(step: Step, lease: Lease, said: str) -> Carried:
     return Carried(Outcome.DONE, sentence)
 
 
-def _fail(step: Step, lease: Lease, why: str) -> Carried:
-    _close(step, lease, state=Step.State.FAILED, result=why)
+def _fail(step: Step, lease: Lease, why: str, untouched: bool = False) -> Carried:
+    """It has failed; ``untouched`` when nothing at all was done, so that it counts as never begun."""
+    _close(step, lease, state=Step.State.FAILED, result=why, **({"applying_at": None} if untouched else {}))
     return Carried(Outcome.FAILED, why)
 
 

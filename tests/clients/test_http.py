@@ -89,6 +89,28 @@ def test_link_local_addresses_are_refused(host):
         http.request("GET", f"http://{host}/latest/meta-data/")
 
 
+@pytest.mark.parametrize(
+    ("host", "kind"),
+    [
+        ("[fd00:ec2::254]", "metadata"),
+        ("[fd20:ce::254]", "metadata"),
+        ("100.100.100.200", "metadata"),
+        ("[::ffff:100.100.100.200]", "metadata"),
+        ("[64:ff9b::a9fe:a9fe]", "link-local"),
+    ],
+)
+def test_the_clouds_other_metadata_addresses_are_refused(host, kind):
+    with pytest.raises(Rejected, match=f"the {kind} address"):
+        http.request("GET", f"http://{host}/latest/meta-data/")
+
+
+def test_a_server_that_repeats_the_token_in_its_complaint_does_not_bring_it_into_a_message():
+    answer = http.Response(403, {}, b"no right for Authorization: Bearer abcdefgh12345678", "http://x/y")
+    with pytest.raises(Rejected, match="answered 403: no right") as caught:
+        http.check_status(answer, "PUT")
+    assert "abcdefgh" not in str(caught.value)
+
+
 def test_a_name_that_resolves_to_a_link_local_address_is_refused(monkeypatch):
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("169.254.169.254", 80))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: found)

@@ -26,6 +26,7 @@ class FakeArgoCd:
         self.uid, self.started, self.operations = "uid-of-payments", "2026-11-21T19:00:00Z", 0
         self.phase = "Succeeded"
         self.running: list[str] = ["c2"]
+        self.source: dict[str, Any] = {}
         self.automated: dict[str, Any] | None = None
         self.history = [{"id": 3, "revision": "c1"}, {"id": 4, "revision": "c2"}, {"id": 5, "revision": "c2"}]
         self.calls: list[tuple[str, str]] = []
@@ -35,19 +36,24 @@ class FakeArgoCd:
 
     def application(self) -> dict[str, Any]:
         policy = {} if self.automated is None else {"syncPolicy": {"automated": self.automated}}
-        operation = {"sync": {"revision": self.running[0]}}
+        operation = {"sync": {"revision": self.running[0]} | self.source}
         state = {"phase": self.phase, "startedAt": self.started, "operation": operation}
         status = {"history": self.history, "operationState": state}
         return {"metadata": {"name": "payments", "uid": self.uid}, "spec": policy, "status": status}
 
-    def begin(self, revision: str) -> None:
+    def begin(self, revision: str, source: dict[str, Any] | None = None) -> None:
+        """Somebody syncs; a rollback names its source, other syncs take the one of the spec."""
         self.operations += 1
+        self.source = {"source": source} if source else {}
         self.phase, self.running, self.started = "Running", [revision], f"2026-11-21T20:00:0{self.operations}Z"
 
     def settle(self, phase: str = "Succeeded") -> None:
         self.phase = phase
         if phase == "Succeeded":
-            self.history = [*self.history, {"id": self.history[-1]["id"] + 1, "revision": self.running[0]}]
+            self.history = [
+                *self.history,
+                {"id": self.history[-1]["id"] + 1, "revision": self.running[0]} | self.source,
+            ]
 
     def answer(self, call: Call) -> Answer:
         self.calls.append((call.method, call.path))
@@ -71,7 +77,7 @@ class FakeArgoCd:
         if not found:
             return _error(400, "application payments does not have deployment with id")
         self.writes.append((call.method, call.path, call.body))
-        self.begin(str(found[0]["revision"]))
+        self.begin(str(found[0]["revision"]), found[0].get("source"))
         if self.at_once:
             self.settle()
         return _error(503, "died after") if failure else Answer(200, json.dumps(self.application()).encode())

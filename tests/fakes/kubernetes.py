@@ -216,6 +216,8 @@ def _status(code: int, message: str) -> Answer:
 def _scale(found: dict[str, Any]) -> dict[str, Any]:
     """The scale subresource: it has no generation, and a count of none is left out."""
     metadata = {key: found["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion")}
+    if found["kind"] == "Rollout" and "replicas" not in found["spec"]:
+        raise Refusal(500, 'the spec replicas field ".spec.replicas" does not exist')
     replicas = found["spec"].get("replicas", 1)
     return {"kind": "Scale", "metadata": metadata, "spec": {"replicas": replicas} if replicas else {}}
 

@@ -135,6 +135,31 @@ def test_an_application_of_several_sources_goes_back_with_all_of_them(argo):
     assert prepare(argo).aim["to"] == ["a1", "b1"]
 
 
+def test_a_release_of_the_same_commit_with_another_image_is_a_release(argo):
+    """As Argo CD Image Updater makes them: passed over, the rollback would go one release too far back."""
+    images = [{"repoURL": "r", "kustomize": {"images": [f"payments:v{number}"]}} for number in range(3)]
+    argo.history = [{"id": 1, "revision": "c0", "source": images[0]}]
+    argo.history += [{"id": number + 1, "revision": "c1", "source": images[number]} for number in (1, 2)]
+    prepared = prepare(argo)
+    assert prepared.says == "Roll application payments back from c1 (entry 3) to c1 (entry 2)"
+    apply(argo, prepared.aim)
+    assert look(argo, prepared.aim) is Seen.DONE
+    argo.settle()
+    assert look(argo, prepared.aim) is Seen.DONE
+    apply(argo, prepare(argo, **prepared.undo).aim)
+    argo.settle()
+    assert (argo.history[-1]["source"], len(argo.writes)) == (images[2], 2)
+    with pytest.raises(Rejected, match="somebody has changed it since"):
+        prepare(argo, **prepared.undo)
+
+
+def test_somebody_elses_sync_of_the_same_commit_is_not_taken_for_the_rollback(argo):
+    argo.history = [{"id": n, "revision": "c1", "source": {"repoURL": "r", "targetRevision": str(n)}} for n in (1, 2)]
+    aim = prepare(argo).aim
+    argo.begin("c1")
+    assert look(argo, aim) is Seen.UNKNOWN
+
+
 def test_another_operation_is_waited_for(argo):
     argo.begin("c3")
     with pytest.raises(Rejected, match="Another operation of application payments is under way"):

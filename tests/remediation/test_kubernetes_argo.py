@@ -84,6 +84,34 @@ def test_a_rollouts_template_has_no_defaults_and_is_known_by_the_controllers_has
     assert prepare("argo_rollout", shop, **prepared.undo).says == "Roll Rollout shop/payments back from revision 3 to 2"
 
 
+def _stable_set(shop):
+    """The path of the ReplicaSet of the first revision."""
+    return next(p for p, s in shop.fake.objects.items() if s["kind"] == "ReplicaSet" and "v1" in json.dumps(s["spec"]))
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda found: found["metadata"]["annotations"].update({"rollout.argoproj.io/ephemeral-metadata": "{}"}),
+        lambda found: found["spec"]["template"]["spec"].update(
+            affinity={"podAntiAffinity": {"key": "rollouts-pod-template-hash"}}
+        ),
+    ],
+)
+def test_what_the_controller_added_to_a_template_for_its_role_is_not_written_back(fake, tmp_path, add):
+    """stableMetadata and antiAffinity stand in the ReplicaSet's template: written back, every later canary has them."""
+    shop = Shop(fake, tmp_path, "Rollout")
+    fake.change(_stable_set(shop), add)
+    assert refused("argo_rollout", shop, "carries what its controller added", do="rollback")
+
+
+@pytest.mark.parametrize("reason", ["InconclusiveAnalysisRun", "InconclusiveExperiment"])
+@pytest.mark.parametrize("do", ["promote", "promote_full"])
+def test_what_an_analysis_could_not_tell_is_not_promoted(rollout, do, reason):
+    status(rollout, pauseConditions=[{"reason": reason, "startTime": "2026-11-21T20:00:00Z"}])
+    assert refused("argo_rollout", rollout, "could not tell whether it is well", do=do)
+
+
 def test_what_is_told_to_a_rollout_that_has_moved_on_is_refused_by_the_server(rollout):
     aim = prepare("argo_rollout", rollout, do="promote").aim
     later = [{"reason": "CanaryPauseStep", "startTime": "2026-11-21T21:00:00Z"}]

@@ -42,6 +42,14 @@ def test_when_it_is_not_clear_which_node_it_is_none_is_cordoned(shop):
     assert refused("k8s_cordon", shop, "do not show which node")  # on two nodes
 
 
+def test_a_service_that_is_ready_nowhere_does_not_accuse_the_node_of_its_only_pod(shop):
+    """A bad release of a service with one pod would cordon one node after the other, wherever that pod crashes."""
+    shop.fake.change(shop.path, lambda found: found["spec"].update(replicas=1))
+    shop.fake.settle()
+    shop.unready(0)
+    assert refused("k8s_cordon", shop, "do not show which node")
+
+
 def test_a_node_with_a_ready_pod_of_the_service_is_not_suspected(shop):
     pods = list(shop.pods.values())
     shop.unready(0, node=pods[1]["spec"]["nodeName"])

@@ -219,7 +219,8 @@ def test_a_secret_in_a_template_is_written_back_but_never_shown(shop):
     hidden = {
         "name": "app",
         "image": "x",
-        "env": [{"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "MODE", "value": "fast"}],
+        "env": [{"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "STRIPE", "value": "sk_live_1"}],
+        "args": ["--password", "hunter3"],
     }
     spec(
         shop,
@@ -229,10 +230,10 @@ def test_a_secret_in_a_template_is_written_back_but_never_shown(shop):
     shop.deploy("payments:v4")
     prepared = prepare("k8s_undo_rollout", shop)
     shown = json.dumps([prepared.plan(), dict(prepared.aim), prepared.undo])
-    assert "hunter2" not in shown
-    assert '"value": "fast"' in shown
+    assert "hunter" not in shown and "sk_live" not in shown
+    assert '"name": "STRIPE", "value": "[redacted]"' in shown
     apply("k8s_undo_rollout", shop, prepared.aim)
-    assert b"hunter2" in shop.fake.writes[0][2]
+    assert all(secret in shop.fake.writes[0][2] for secret in (b"hunter2", b"hunter3", b"sk_live_1"))
 
 
 # scale
@@ -247,6 +248,13 @@ def test_scaling_up_stays_within_its_bound(shop, params, to):
     assert shop.found["spec"]["replicas"] == to
     assert prepared.undo == {"replicas": 3, "only_from": to}
     assert prepared.reach.takes == 0
+
+
+def test_a_rollout_that_leaves_its_count_to_its_controller_is_not_scaled(fake, tmp_path):
+    """The API server has no default for it, and answers 500 to whoever asks its scale."""
+    shop = Shop(fake, tmp_path, "Rollout")
+    shop.fake.change(shop.path, lambda found: found["spec"].pop("replicas"))
+    assert refused("k8s_scale", shop, "does not say how many pods it has", factor=2)
 
 
 def test_taking_pods_away_again_says_how_many_ready_ones_go(shop):

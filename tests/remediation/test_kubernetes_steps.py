@@ -12,7 +12,7 @@ from sre_platform.kernel.errors import Lost, Rejected, Unavailable
 from sre_platform.remediation import steps
 from sre_platform.remediation.domain import Seen
 from sre_platform.remediation.steps import Outcome
-from tests.fakes.kubernetes import READER, kubeconfig, serving_kubernetes
+from tests.fakes.kubernetes import READER, Refusal, kubeconfig, serving_kubernetes
 from tests.fakes.leases import Died, Mortal, Overtaken, take, with_fate
 from tests.remediation.kube import CASES, WORLD, apply, carry, look, nothing, prepare, seen, written
 
@@ -116,6 +116,33 @@ def test_a_target_that_changed_since_it_was_prepared_is_left_alone(case, fake, t
     assert carry(shop, step).outcome is Outcome.FAILED
     assert fake.writes == []
     assert not step.needs_undo
+
+
+def test_what_the_server_refused_as_a_whole_is_not_taken_back(case, fake, tmp_path):
+    """Else the undo of a cordon that was refused, as somebody else was cordoning, would take back theirs."""
+    shop = case.shop(fake, tmp_path)
+    step = written(shop, case.name, **case.params)
+    fake.meanwhile = lambda: case.interfere(shop)
+    carried = carry(shop, step)
+    step.refresh_from_db()
+    assert fake.writes == []
+    assert carried.outcome is (Outcome.DONE if case.name == "k8s_evict_pod" else Outcome.FAILED)
+    assert (carried.outcome is Outcome.FAILED) is (steps.to_take_back(step) == [])
+
+
+@pytest.mark.parametrize("status", [403, 429])
+def test_a_refused_write_is_a_failure_with_the_servers_words_and_needs_no_undo(case, fake, tmp_path, status):
+    shop = case.shop(fake, tmp_path)
+    step = written(shop, case.name, **case.params)
+
+    def refuse():
+        raise Refusal(status, "not for you")
+
+    fake.meanwhile = refuse
+    carried = carry(shop, step)
+    step.refresh_from_db()
+    assert (carried.outcome, fake.writes, step.needs_undo) == (Outcome.FAILED, [], False)
+    assert f"{status}" in carried.said and "not for you" in carried.said
 
 
 @pytest.mark.parametrize("failure", ["die_before", "die_after"])

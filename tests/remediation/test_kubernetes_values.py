@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sre_platform.clients.kubernetes import Write
 from sre_platform.kernel.errors import Malformed, Rejected
 from sre_platform.remediation.disruption import selects
-from sre_platform.remediation.kubernetes import as_query, digest, resolved, secret
+from sre_platform.remediation.kubernetes import as_query, digest, effect, resolved, secret
 from sre_platform.remediation.quantities import no_room, quantity, written
 
 
@@ -85,6 +86,27 @@ def test_a_selector_of_everything_or_of_tomorrow_is_not_taken_for_the_services_p
         as_query({})
     with pytest.raises(Malformed, match="operator 'Like'"):
         as_query({"matchExpressions": [{"key": "a", "operator": "Like"}]})
+
+
+@pytest.mark.parametrize("name", ["DB_PASS", "PGPWD", "SENTRY_DSN", "STRIPE_KEY", "key", "SSH_PRIVATE", "db.pass.word"])
+def test_names_of_variables_that_hold_secrets(name):
+    assert secret(name)
+
+
+@pytest.mark.parametrize("name", ["POOL_SIZE", "CACHE_KEY_PREFIX", "KEYSPACE", "COMPASS_URL", "BYPASS"])
+def test_names_of_variables_that_hold_none(name):
+    assert not secret(name)
+
+
+def test_of_a_whole_container_nothing_is_shown_that_may_be_a_secret():
+    env = [{"name": "A", "value": "s3cret"}, {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]
+    container = {"name": "app", "image": "a:1", "env": env, "args": ["--key", "s3cret"], "command": ["run", "s3cret"]}
+    write = Write("PATCH", "/x", [{"op": "replace", "path": "/spec/template", "value": {"containers": [container]}}])
+    shown = effect(write).as_json()
+    assert "s3cret" not in str(shown)
+    assert shown["body"][0]["value"]["containers"][0]["image"] == "a:1"
+    assert shown["body"][0]["value"]["containers"][0]["env"][1] == env[1]
+    assert container["env"] == env
 
 
 def test_digests_and_secret_names():

@@ -10,6 +10,7 @@ from sre_platform.remediation import revisions
 from sre_platform.remediation.domain import Delta, Prepared, Seen, Traits, World
 from sre_platform.remediation.kubernetes import POD_EVIDENCE, Kubernetes, Workload, effect, expects, needed, put
 
+INCONCLUSIVE = ("InconclusiveAnalysisRun", "InconclusiveExperiment")  # reasons of a pause
 Do = Literal["abort", "retry", "promote", "promote_full", "rollback"]
 
 
@@ -104,6 +105,8 @@ def _check(workload: Workload, do: str) -> None:
         raise Rejected(f"{workload} is not rolling anything out: the release that runs is its stable one.")
     if workload.spec.get("paused"):
         raise Rejected(f"{workload} is paused by its spec, which is somebody's decision.")
+    if do.startswith("promote") and any(reason in INCONCLUSIVE for reason, _ in _pauses(workload)):
+        raise Rejected(f"An analysis of {workload} could not tell whether it is well, which is for people to decide.")
     if do == "promote" and not _pauses(workload):
         raise Rejected(f"{workload} does not wait for anybody: it goes on by itself.")
 
@@ -115,7 +118,7 @@ def _undo(workload: Workload, do: str) -> dict[str, Any]:
     known, stable = revisions.known(workload), str(workload.status.get("stableRS", ""))
     of_stable = next((item for item in known if item.hash == stable), None)
     now = revisions.wanted(workload, known)
-    if of_stable is None or now is None:
+    if of_stable is None or of_stable.added or now is None:
         raise Rejected(f"{workload} keeps no template of its stable release, so a promotion could not be undone.")
     return {"do": "rollback", "to_revision": of_stable.number, "only_from": now.digest}
 

@@ -18,9 +18,9 @@ class ArgocdRollback:
     handles = (ArgoCd,)
 
     class Params(BaseModel):
-        """``id`` of the history; 0 for the newest entry before the running one with another revision.
+        """``id`` of the history; 0 for the newest entry before the running one that deployed something else.
 
-        ``only_from``, for the undo: the revisions that have to run, or it is refused.
+        ``only_from``, for the undo: the mark of what has to run, or it is refused.
         """
 
         model_config = ConfigDict(extra="forbid")
@@ -31,12 +31,12 @@ class ArgocdRollback:
         application = Application.of(target)
         _check(application)
         now, to = _chosen(application, params)
-        aim = {"uid": application.uid, "id": to.id, "to": list(to.revisions), "newest": now.id}
-        aim["operation"] = application.started
+        aim = {"uid": application.uid, "id": to.id, "to": list(to.revisions), "mark": list(to.mark)}
+        aim |= {"newest": now.id, "operation": application.started}
         return Prepared(
             says=f"Roll {application} back from {_said(now)} to {_said(to)}",
             aim=aim,
-            undo={"id": now.id, "only_from": list(to.revisions)},
+            undo={"id": now.id, "only_from": list(to.mark)},
             effects=[Effect("POST", f"{application.held.path}/rollback", _body(application.held, aim))],
             diff=[Delta("revisions", list(now.revisions), list(to.revisions))],
         )
@@ -72,9 +72,9 @@ def _chosen(application: Application, params: ArgocdRollback.Params) -> tuple[De
     if not history:
         raise Rejected(f"Argo CD has no history of {application}.")
     now = history[-1]
-    if params.only_from is not None and list(now.revisions) != params.only_from:
+    if params.only_from is not None and list(now.mark) != params.only_from:
         raise Rejected(f"{application} is not as it was left: somebody has changed it since.")
-    older = [entry for entry in history[:-1] if entry.revisions and entry.revisions != now.revisions]
+    older = [entry for entry in history[:-1] if entry.revisions and entry.mark != now.mark]
     found = [entry for entry in older if params.id in (0, entry.id)]
     if not found:
         raise Rejected(
@@ -90,12 +90,12 @@ def _body(held: ArgoCd, aim: Mapping[str, Any]) -> dict[str, Any]:
 
 def _seen(application: Application, aim: Mapping[str, Any]) -> Seen:
     """Argo CD keeps an operation from the request on, and a new entry of the history when the sync has succeeded."""
-    history, to = application.history, tuple(aim["to"])
+    history, to = application.history, tuple(aim["mark"])
     newest = history[-1] if history else Deployed(0, ())
     if application.uid != aim["uid"]:
         return Seen.UNKNOWN
     if newest.id > aim["newest"]:
-        return Seen.DONE if newest.revisions == to else Seen.UNKNOWN
+        return Seen.DONE if newest.mark == to else Seen.UNKNOWN
     if application.busy:
         return Seen.DONE if application.syncing_to == to else Seen.UNKNOWN
     # An operation that has begun since and brought no entry has failed.

@@ -36,7 +36,8 @@ class K8sCordon:
     class Params(BaseModel):
         """``node``: empty for the one on which all pods of the service that are not ready are, and no ready one is.
 
-        ``leave``: how many other ready nodes must be left for new pods. ``uncordon`` is the undo.
+        A service that is ready nowhere shows nothing of a node. ``leave``: how many other ready nodes must be left for
+        new pods. ``uncordon`` is the undo.
         """
 
         model_config = ConfigDict(extra="forbid")
@@ -86,11 +87,14 @@ def _write(aim: Mapping[str, Any]) -> Write:
 
 
 def _suspect(workload: Workload) -> str:
-    """The one node that the service's pods are not ready on. Raises Rejected when no node or several could be it."""
+    """The one node that the service's pods are not ready on, while they are elsewhere: else it may be the service.
+
+    Raises Rejected when no node or several could be it.
+    """
     found = pods(workload)
     bad = Counter(str(part(pod, "spec").get("nodeName") or "") for pod in found if not ready(pod))
     good = {str(part(pod, "spec").get("nodeName") or "") for pod in found if ready(pod)}
-    if len(bad) != 1 or "" in bad or set(bad) & good:
+    if len(bad) != 1 or "" in bad or not good or set(bad) & good:
         raise Rejected(f"The pods of {workload} do not show which node is in trouble: name one.")
     return next(iter(bad))
 

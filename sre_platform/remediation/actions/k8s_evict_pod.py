@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sre_platform.catalog.domain import Target
 from sre_platform.clients.kubernetes import Missing, Refused, Throttled, Write
 from sre_platform.guardrails.domain import Reach
-from sre_platform.kernel.errors import Rejected
+from sre_platform.kernel.errors import Rejected, Untouched
 from sre_platform.remediation import disruption
 from sre_platform.remediation.domain import Delta, Prepared, Seen, Traits, World
 from sre_platform.remediation.kubernetes import (
@@ -73,10 +73,10 @@ class K8sEvictPod:
         try:
             held.cluster.send(_write(held, aim))
         except Throttled as error:
-            raise Rejected(f"The disruption budget allows no eviction of {aim['pod']} now. {error}") from error
-        except Refused:
+            raise Untouched(f"The disruption budget allows no eviction of {aim['pod']} now. {error}") from error
+        except Refused as error:
             if _found(held, aim) is not None:
-                raise
+                raise Untouched(str(error)) from error
             return f"the pod {aim['pod']} had gone by itself"
         return f"the pod {aim['pod']} is evicted"
 

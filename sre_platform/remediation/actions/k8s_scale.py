@@ -76,6 +76,8 @@ def _wanted(workload: Workload, params: K8sScale.Params) -> int:
         raise Rejected("Scaling needs either replicas or a factor.")
     if params.only_from not in (None, now):
         raise Rejected(f"{workload} has {now} pods, not {params.only_from} as it was left: somebody has changed it.")
+    if workload.spec.get("replicas") is None:  # a Rollout's: no default is filled in, and its scale shows nothing then
+        raise Rejected(f"{workload} does not say how many pods it has, so it cannot be scaled.")
     if not now:
         raise Rejected(f"{workload} is scaled to none, which is somebody's decision.")
     to = params.replicas or min(params.max, ceil(now * (params.factor or 1)))
