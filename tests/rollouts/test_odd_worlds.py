@@ -191,6 +191,19 @@ def test_a_supervisor_that_hangs_does_not_hold_up_the_way_back(it):
     assert monotonic() - began < walking_module.BLIND_S / 2
 
 
+def test_an_envoy_that_answers_late_is_asked_once_a_tick_and_told_at_once(it):
+    """Each answer may take two seconds, of the five that a breach may last."""
+    rollout = ticks(it, it.begin(), until=[State.ANALYSING], serve=lambda: it.serve(190, 10))
+    walking = it.walk(rollout)
+    it.envoy.asked.clear()
+    it.serve(150, 50, failed=50)
+    walking.tick()
+    assert it.envoy.asked == ["GET /runtime", "GET /stats/prometheus"]
+    walking.tick()
+    assert it.envoy.asked[2] == "POST /runtime_modify"
+    assert it.envoy.weight == 0
+
+
 def test_a_health_page_is_looked_at_while_the_supervisor_is_away(it):
     rollout = ticks(it, it.begin(), until=[State.ANALYSING], serve=lambda: it.serve(5, 1))
     it.supervisor.down = True
