@@ -309,9 +309,13 @@ def test_all_automation_stopped_moves_no_baseline_any_more(it):
     assert ("stop", BASELINE) not in it.supervisor.effects
 
 
-def test_none_begins_while_somebody_gives_the_canary_a_share(it):
-    it.envoy.runtime |= {STABLE: "70", CANARY_KEY: "30"}
-    with pytest.raises(Rejected, match="gives the canary of payments 30 % already"):
+@pytest.mark.parametrize(
+    ("by_hand", "says"),
+    [({STABLE: "70", CANARY_KEY: "30"}, "30 % of all"), ({"routing.shop.header": "100"}, "by a label")],
+)
+def test_none_begins_while_somebody_gives_the_canary_a_share(it, by_hand, says):
+    it.envoy.runtime |= by_hand
+    with pytest.raises(Rejected, match=f"traffic already .{says}"):
         it.begin()
     assert (it.envoy.effects, Rollout.objects.count()) == ([], 0)
 
