@@ -51,8 +51,10 @@ def start(
     target.held_by(router.Handle)
     if canary.process == target.process or canary.release_link == target.release_link:
         raise Rejected(f"The canary of {service} needs a process and a release link of its own: it would replace it.")
-    if share := router.read(target).canary:  # and one that does not answer now would leave the canary where it is
-        raise Rejected(f"The router gives the canary of {service} {share} % already, by somebody else's hand.")
+    share = router.read(target)  # one that does not answer now would leave the canary where it is
+    if not share.none:
+        said = f"{share.canary} % of all" if share.canary else "by a label"
+        raise Rejected(f"The router gives the canary of {service} traffic already ({said}), by somebody else's hand.")
     before = releases.current(target.release_link)
     _refuse(known, target, release, before)
     return record.start(service, (before, release), router.name, steps, step_s, by, reason)

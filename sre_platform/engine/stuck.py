@@ -19,6 +19,7 @@ from sre_platform.intake import ledger
 from sre_platform.intake.models import Alert, Delivery
 from sre_platform.kernel.clock import now
 from sre_platform.remediation.models import Step
+from sre_platform.rollouts import walk as rollout_walk
 from sre_platform.rollouts.models import Rollout
 from sre_platform.tickets.models import Ticket
 
@@ -29,6 +30,7 @@ PLACED_WITHIN = timedelta(seconds=60)
 TOLD_WITHIN = timedelta(seconds=60)
 OPEN_LOOKED_AT, ALERTS_LOOKED_AT, ENTRIES_LOOKED_AT, CHAINS_LOOKED_AT = 200, 10_000, 500, 50
 WALKED_WITHIN = timedelta(seconds=30)
+BACK_WITHIN = timedelta(seconds=rollout_walk.PROMOTED_WITHIN_S)  # the longest part of a way back: the baseline's
 FIRST = "If broker, beat or workers are not well, see to those first."
 
 
@@ -137,7 +139,7 @@ def chains() -> Check:
 
 
 def rollouts() -> Check:
-    """Roll-outs that nobody walks: their canaries get traffic that nobody looks at. O(open ones) by their index."""
+    """Roll-outs that nobody walks, or that do not come back: canaries keep traffic. O(open ones) by their index."""
     moment = now() - WALKED_WITHIN
     free = Q(claimed_until__isnull=True) | Q(claimed_until__lt=moment)
     rows = Rollout.objects.filter(free, ended_at=None, due_at__lt=moment).order_by("due_at")[:LIMIT]
@@ -146,8 +148,14 @@ def rollouts() -> Check:
         for row in rows
         if row.due_at
     ]
+    since = now() - BACK_WITHIN
+    open_ones = Rollout.objects.filter(due_at__isnull=False, state=rollout_walk.State.ROLLING_BACK)
+    for row in open_ones.filter(state_since__lt=since).order_by("state_since")[:LIMIT]:
+        last = row.events.last()
+        said = f"of {row.service} has been on its way back since {ago(row.state_since)}: {last.reason if last else ''}"
+        late.append(Stuck(f"roll-out {row.pk}", said))
     advice = f"{FIRST} Else `manage.py rollout abort`, or give all traffic to the baseline at the router."
-    return _said("rollouts", late, "roll-out", "that nobody walks", advice)
+    return _said("rollouts", late, "roll-out", "that nobody walks, or that does not come back", advice)
 
 
 def _said(name: str, late: Sequence[Stuck], thing: str, how: str, advice: str) -> Check:

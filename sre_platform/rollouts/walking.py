@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any
 
 from sre_platform.clients.exposition import fetch
+from sre_platform.clients.traffic import Weights
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Lost, Rejected, SreError
 from sre_platform.rollouts import early, record, saturation, walk
@@ -26,6 +27,8 @@ MOST_MISSES = 3
 # Without a reading of router or counters: as long as a breach may last, since there may be one.
 BLIND_S = 5.0
 METRIC_PAGE_S = 1.0
+# Whoever takes the canary's share away is not worked against.
+TAKEN = "The router was restarted, or somebody else took the canary's share of the traffic away."
 ROUTER, COUNTERS, TICK = "router", "counters", "tick"
 
 
@@ -91,23 +94,18 @@ class Walk:
     def _act(self, rollout: Rollout, state: State, hold: str) -> tuple[bool, str]:
         """Bring the world to the state; whether that is at its end, and why the canary has to go."""
         try:
-            if taken := self._taken(rollout, state):
-                return False, taken
-            done = self._brought(rollout, state, hold)
+            at_step = state in AT_A_STEP and rollout.actual == rollout.wanted
+            shown = self.hands.router.read(self.hands.target) if at_step else None
+            if shown and _less(shown, rollout.weights):
+                self.hands.lease.write(actual=shown.as_json())
+                return False, TAKEN
+            done = False if shown == rollout.weights else self._brought(rollout, state, hold)
         except Lost:
             raise
         except SreError as error:
             return False, self._troubled(state, error)
         self.blind.pop(ROUTER, None)
         return done, ""
-
-    def _taken(self, rollout: Rollout, state: State) -> str:
-        """Why to go back, when the canary had its share and somebody has taken it away: nobody works against that."""
-        if state not in AT_A_STEP or rollout.actual != rollout.wanted:
-            return ""
-        actual, wanted = self.hands.router.read(self.hands.target), rollout.weights
-        less = (actual.canary, actual.header, actual.region) < (wanted.canary, wanted.header, wanted.region)
-        return "The router was restarted, or somebody else took the canary's share of the traffic away." if less else ""
 
     def _brought(self, rollout: Rollout, state: State, hold: str) -> bool:
         if state is State.ROLLING_BACK:
@@ -206,6 +204,7 @@ class Walk:
         self._remember_metrics(rollout)
         if not newest or newest % every:
             return None
+        self.hands.lease.confirm()  # seconds of work on much traffic
         found = judge(*requests([row.as_value() for row in rows]))
         checks = [*found.checks, *self._saturation(rollout, rows)]
         said = overall(checks)
@@ -246,6 +245,10 @@ class Walk:
         except SreError:
             return {}  # what cannot be measured is inconclusive, and never passes
         return {name: value for name, value in found.items() if isfinite(value)}
+
+
+def _less(shown: Weights, wanted: Weights) -> bool:
+    return (shown.canary, shown.header, shown.region) < (wanted.canary, wanted.header, wanted.region)
 
 
 _SAID = {

@@ -129,6 +129,16 @@ def test_a_ticket_system_that_is_away_is_tried_again(it, settings):
     assert (LocalTicket.objects.count(), rollout_telling.due(10)) == (1, [])
 
 
+def test_the_auditor_is_told_of_one_that_does_not_come_back(it):
+    rollout = told(it.begin(), State.ROLLING_BACK, "The analysis fails the canary.")
+    assert stuck.rollouts().ok
+    Rollout.objects.update(state_since=timezone.now() - stuck.BACK_WITHIN * 2)
+    [late] = stuck.rollouts().stuck
+    assert (late.what, "The analysis fails" in late.why) == (f"roll-out {rollout.pk}", True)
+    Rollout.objects.update(state=State.ROLLED_BACK, ended_at=timezone.now(), due_at=None)
+    assert stuck.rollouts().ok
+
+
 def test_one_ticket_system_that_is_away_keeps_nothing_from_the_others(it, settings):
     settings.SRE_TICKET_SYSTEMS = ["no_such_system", "local"]
     rollout = told(it.begin(), State.ROLLED_BACK)

@@ -44,13 +44,14 @@ class FakeEnvoy:
     """The fake's inside: ``effects`` are the runtime changes, in order; ``watch`` is called right before each.
 
     ``traffic`` is called whenever the statistics are read: what is served between two readings. ``above`` are the keys
-    of a layer over the one that the admin port writes: they win.
+    of a layer over the one that the admin port writes: they win. ``asked`` are all calls.
     """
 
     runtime: dict[str, str] = field(default_factory=dict)
     above: dict[str, str] = field(default_factory=dict)
     clusters: dict[str, Cluster] = field(default_factory=lambda: {"stable": Cluster(), "canary": Cluster()})
     effects: list[dict[str, str]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     watch: Callable[[], None] = lambda: None
     traffic: Callable[[], None] = lambda: None
     admin_layer: bool = True
@@ -75,6 +76,7 @@ class FakeEnvoy:
     def answer(self, call: Call) -> Answer:
         parts = urlsplit(call.path)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        self.asked.append(f"{call.method} {parts.path}")
         if self.down:
             return Answer(503, b"no")
         if (call.method, parts.path) == ("POST", "/runtime_modify"):

@@ -149,3 +149,23 @@ def test_killed_anywhere_on_the_way_back(it):
         assert Rollout.objects.get(pk=rollout.pk).state == State.ROLLED_BACK, line
         assert (it.envoy.weight, it.runs(CANARY), it.runs(BASELINE)) == (0, False, True), line
         assert it.supervisor.effects == [("stop", CANARY)], line
+
+
+def test_killed_anywhere_while_it_is_promoted(it):
+    def way(rollout):
+        return lambda: walk_on(it, rollout, [State.PROMOTED])
+
+    def begun():
+        rollout = fresh(it, State.ANALYSING)
+        Rollout.objects.filter(pk=rollout.pk).update(state=State.PROMOTING, step=2)
+        return rollout
+
+    total = killed_before(0, way(begun()))
+    for line in places(total):
+        rollout = begun()
+        killed_before(line, way(rollout))
+        if not Rollout.objects.get(pk=rollout.pk).ended:
+            walk_on(it, rollout, [State.PROMOTED], owner="the next owner")
+        assert Rollout.objects.get(pk=rollout.pk).state == State.PROMOTED, line
+        assert (it.envoy.weight, it.release, it.runs(CANARY), it.runs(BASELINE)) == (0, "v2", False, True), line
+        assert it.supervisor.effects == [("stop", BASELINE), ("start", BASELINE), ("stop", CANARY)], line

@@ -75,7 +75,7 @@ def test_a_file_that_was_written_and_never_loaded_is_loaded_by_the_next_owner(th
         ticks(there, rollout, until=[State.ANALYSING])
         Rollout.objects.filter(pk=rollout.pk).update(state=died_at, wanted=Weights().as_json())
     with monkeypatch.context() as dying, pytest.raises(Died):
-        dying.setattr(Nginx, "reload", lambda self: (_ for _ in ()).throw(Died()))
+        dying.setattr(Nginx, "reload", dies)
         ticks(there, rollout)
     loaded_before = list(nginx)
     walking = there.walk(rollout, "the next owner")
@@ -83,6 +83,25 @@ def test_a_file_that_was_written_and_never_loaded_is_loaded_by_the_next_owner(th
     assert nginx == [*loaded_before, 5 if died_at is State.WALKING else 0]
     if died_at is State.ROLLING_BACK:
         assert there.runs(CANARY), "it is stopped only after nginx has been told"
+
+
+def dies(*_args, **_values):
+    raise Died
+
+
+def test_two_that_die_one_after_the_other_leave_no_file_that_was_never_loaded(there, nginx, monkeypatch):
+    """The first had loaded 5 % and did not live to write so, the second had written 0 % and did not live to load it."""
+    rollout = ticks(there, there.begin(), until=[State.WALKING])
+    with monkeypatch.context() as dying, pytest.raises(Died):
+        dying.setattr(record, "note", dies)
+        there.walk(rollout).tick()
+    Rollout.objects.filter(pk=rollout.pk).update(state=State.ROLLING_BACK, wanted=Weights().as_json())
+    with monkeypatch.context() as dying, pytest.raises(Died):
+        dying.setattr(Nginx, "reload", dies)
+        ticks(there, rollout)
+    assert nginx == [0, 5]
+    ticks(there, rollout, by=there.walk(rollout, "the third"))
+    assert (rollout.state, nginx[-1], there.runs(CANARY)) == (State.ROLLED_BACK, 0, False)
 
 
 def test_what_is_stopped_gets_a_tick_to_finish_what_is_on_its_way(it):
@@ -191,6 +210,19 @@ def test_a_supervisor_that_hangs_does_not_hold_up_the_way_back(it):
     assert monotonic() - began < walking_module.BLIND_S / 2
 
 
+def test_an_envoy_that_answers_late_is_asked_once_a_tick_and_told_at_once(it):
+    """Each answer may take two seconds, of the five that a breach may last."""
+    rollout = ticks(it, it.begin(), until=[State.ANALYSING], serve=lambda: it.serve(190, 10))
+    walking = it.walk(rollout)
+    it.envoy.asked.clear()
+    it.serve(150, 50, failed=50)
+    walking.tick()
+    assert it.envoy.asked == ["GET /runtime", "GET /stats/prometheus"]
+    walking.tick()
+    assert it.envoy.asked[2] == "POST /runtime_modify"
+    assert it.envoy.weight == 0
+
+
 def test_a_health_page_is_looked_at_while_the_supervisor_is_away(it):
     rollout = ticks(it, it.begin(), until=[State.ANALYSING], serve=lambda: it.serve(5, 1))
     it.supervisor.down = True
@@ -277,9 +309,13 @@ def test_all_automation_stopped_moves_no_baseline_any_more(it):
     assert ("stop", BASELINE) not in it.supervisor.effects
 
 
-def test_none_begins_while_somebody_gives_the_canary_a_share(it):
-    it.envoy.runtime |= {STABLE: "70", CANARY_KEY: "30"}
-    with pytest.raises(Rejected, match="gives the canary of payments 30 % already"):
+@pytest.mark.parametrize(
+    ("by_hand", "says"),
+    [({STABLE: "70", CANARY_KEY: "30"}, "30 % of all"), ({"routing.shop.header": "100"}, "by a label")],
+)
+def test_none_begins_while_somebody_gives_the_canary_a_share(it, by_hand, says):
+    it.envoy.runtime |= by_hand
+    with pytest.raises(Rejected, match=f"traffic already .{says}"):
         it.begin()
     assert (it.envoy.effects, Rollout.objects.count()) == ([], 0)
 
@@ -292,3 +328,39 @@ def test_none_begins_whose_canary_is_the_baseline(there, same):
     with pytest.raises(Rejected, match="a process and a release link of its own"):
         there.begin()
     assert not Rollout.objects.exists()
+
+
+@pytest.mark.parametrize("wish", [Wish.GO_ON, Wish.PROMOTE])
+def test_what_holds_it_holds_a_person_who_wants_it_to_go_on_too(it, wish):
+    rollout = ticks(it, it.begin(), until=[State.ANALYSING], serve=lambda: it.serve(5, 1))
+    set_kill_switch(True, "ann", "maintenance")
+    assert record.ask(rollout.pk, wish, "bob")
+    for _ in range(3):
+        it.walk(rollout).tick()
+    rollout.refresh_from_db()
+    assert (rollout.state, rollout.step, rollout.wish, it.envoy.weight) == (State.ANALYSING, 0, wish, 5)
+    set_kill_switch(False, "ann", "")
+    ticks(it, rollout, until=[State.WALKING, State.PROMOTING])
+    assert rollout.wish == ""
+
+
+def test_a_lease_is_renewed_by_ticks_that_change_nothing(it):
+    rollout = ticks(it, it.begin(), until=[State.ANALYSING], serve=lambda: it.serve(5, 1))
+    walking = it.walk(rollout)
+    Rollout.objects.filter(pk=rollout.pk).update(claimed_until=now() + timedelta(seconds=1))
+    walking.tick()
+    rollout.refresh_from_db()
+    assert rollout.claimed_until > now() + timedelta(seconds=record.LEASE_S / 2)
+
+
+def test_a_canary_that_breaks_while_it_is_promoted_is_found(it):
+    rollout = ticks(it, it.begin((50, 100)), until=[State.PROMOTING])
+    it.ill.add("/baseline")  # it takes its time to start
+    walking = it.walk(rollout)
+    walking.tick(), walking.tick()
+    assert (it.envoy.weight, it.release) == (100, "v2")
+    for _ in range(3):
+        it.envoy.clusters["canary"].serve("5", 200)
+        walking.tick()
+    rollout.refresh_from_db()
+    assert (rollout.state, "failed with 5xx" in rollout.reason) == (State.ROLLING_BACK, True)
