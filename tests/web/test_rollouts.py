@@ -173,7 +173,7 @@ def test_a_pipeline_begins_a_roll_out(it):
     ("body", "status", "says"),
     [
         (b"\xff", 400, "In the roll-out, body: "),
-        ({"service": "payments"}, 400, "In the roll-out, release: field required."),
+        ({"service": "payments"}, 400, "In the roll-out, release: required."),
         ({"service": "payments", "release": "v2", "steps": [50, 20]}, 400, "have to rise"),
         ({"service": "payments", "release": "v2", "steps": [1] * 99}, 400, "In the roll-out, steps: "),
         ({"service": "payments", "release": "v2", "step_s": 0}, 409, "A step takes from 5 to"),
