@@ -99,7 +99,7 @@ class FakeKubernetes:
 
     def _update(self, path: str, found: dict[str, Any]) -> None:
         before = self.objects[path]
-        if found["kind"] not in WITHOUT_GENERATION and found.get("spec") != before.get("spec"):
+        if found["kind"] not in WITHOUT_GENERATION and _counted(found) != _counted(before):
             found["metadata"]["generation"] = before["metadata"]["generation"] + 1
         self._store(path, found)
 
@@ -167,7 +167,8 @@ class FakeKubernetes:
             chosen = [item for item in self.under(path).values() if selected(item, query.get("labelSelector", ""))]
             limit = int(query.get("limit", "0")) or len(chosen)
             more = {"continue": "more"} if len(chosen) > limit else {}
-            return {"kind": "List", "metadata": more, "items": deepcopy(chosen[:limit])}
+            listed = [{key: value for key, value in item.items() if key != "kind"} for item in chosen[:limit]]
+            return {"kind": "List", "metadata": more, "items": deepcopy(listed)}  # items do not say what they are
         return self._found(path)
 
     def _patch(self, call: Call, path: str, *, dry: bool) -> Any:
@@ -203,6 +204,11 @@ class FakeKubernetes:
         self.writes.append((call.method, f"{path}/eviction", call.body))
         del self.objects[path]
         return {"kind": "Status", "status": "Success"}
+
+
+def _counted(found: dict[str, Any]) -> tuple[Any, Any]:
+    """What a generation counts: changes of the spec, and of a Deployment's annotations, too."""
+    return found.get("spec"), found["metadata"].get("annotations") if found["kind"] == "Deployment" else None
 
 
 _JSON = {"Content-Type": "application/json"}
