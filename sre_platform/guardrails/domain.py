@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from itertools import takewhile
 from typing import Any, Protocol
 
 from sre_platform.kernel.errors import SreError
@@ -81,6 +82,14 @@ class Policy:
             f"{kind} {value} is not {pattern}" for kind, value, pattern in asked if not fnmatchcase(value, pattern)
         ]
         return ", ".join(wrong)
+
+    def unknown(self, request: "Request") -> str:
+        """What is not known of the target and alone keeps this policy from speaking about the request; else empty."""
+        asked = (("tier", request.tier, self.tier), ("environment", request.environment, self.environment))
+        blank = [name for name, value, pattern in asked if not value and not fnmatchcase(value, pattern)]
+        tier, environment = (pattern if value else "*" for _, value, pattern in asked)
+        covers = replace(self, tier=tier, environment=environment).covers(request)
+        return " and ".join(blank) if covers else ""
 
     def __str__(self) -> str:
         return f"{self.name} v{self.version}"
@@ -197,6 +206,11 @@ class Facts:
     def policy(self, request: Request) -> Policy | None:
         """The first policy that covers the request; they are in order of precedence."""
         return next((policy for policy in self.policies if policy.covers(request)), None)
+
+    def perhaps(self, request: Request) -> list[tuple[Policy, str]]:
+        """The policies that would come before it if they cover the request, and what is not known to tell that."""
+        before = takewhile(lambda policy: not policy.covers(request), self.policies)
+        return [(policy, blank) for policy in before if (blank := policy.unknown(request))]
 
 
 def planned(policies: Iterable[Policy], request: Request) -> Policy | None:

@@ -120,6 +120,32 @@ def test_policy_mode(mode, answer):
 
 
 @pytest.mark.parametrize(
+    ("changes", "mode", "answer"),
+    [
+        ({"environment": "production"}, "observe", Answer.DENY),
+        ({"tier": "gold", "environment": "prod*"}, "approve", Answer.ASK),
+        ({"environment": "production"}, "auto", Answer.ALLOW),
+        ({"environment": "production", "service": "orders"}, "observe", Answer.ALLOW),
+        ({"environment": "production", "enabled": False}, "observe", Answer.ALLOW),
+    ],
+)
+def test_of_what_is_not_known_the_stricter_policy_counts(changes, mode, answer):
+    strict = policy(mode, **changes)
+    assert said("policy", facts(policies=[strict, AUTO]))[0] is answer
+    assert said("policy", facts(policies=[AUTO, strict]))[0] is Answer.ALLOW, "it would come later"
+    known = replace(RESTART, tier="bronze", environment="staging")
+    assert said("policy", facts(policies=[strict, AUTO]), known)[0] is Answer.ALLOW
+
+
+def test_a_policy_that_may_be_meant_names_what_is_not_known():
+    strict = policy("observe", tier="gold", environment="production")
+    reason = said("policy", facts(policies=[strict, AUTO]))[1]
+    assert reason.startswith("The tier and environment of payments is not known, so it may be that: Policy observe")
+    partly = replace(RESTART, environment="staging")
+    assert said("policy", facts(policies=[strict, AUTO]), partly)[0] is Answer.ALLOW
+
+
+@pytest.mark.parametrize(
     "name", ["policy", "attempt_budget", "blast_radius", "cooldown", "error_budget", "healthy_share"]
 )
 def test_without_a_policy_whoever_needs_its_figures_denies(name):
