@@ -188,7 +188,8 @@ class Facts:
     ``halted`` is the reason of the kill switch, ``storm`` says which incident is one, ``flapping`` names the incident's
     alerts that come and go, ``unproven`` the playbook when it names no experiment; each is empty while there is nothing
     to say. ``troubled`` maps a service to the alert on it that fires, ``budgets`` to what is left of its error budget
-    (a share; 1 is all of it, below 0 is overdrawn; None: it could not be measured).
+    (a share; 1 is all of it, below 0 is overdrawn; None: it could not be measured), ``moving`` to the roll-out that
+    starts, promotes or takes back its canary.
     """
 
     now: datetime
@@ -202,6 +203,7 @@ class Facts:
     freezes: Sequence[Freeze] = ()
     troubled: Mapping[str, str] = field(default_factory=dict)
     budgets: Mapping[str, float | None] = field(default_factory=dict)
+    moving: Mapping[str, str] = field(default_factory=dict)
 
     def policy(self, request: Request) -> Policy | None:
         """The first policy that covers the request; they are in order of precedence."""

@@ -60,6 +60,7 @@ def test_all_guards_are_registered():
         "one_per_target",
         "policy",
         "proven",
+        "rollout",
         "scope",
         "storm",
     ]
@@ -87,6 +88,12 @@ def test_proven():
     assert said("proven", facts())[0] is Answer.ALLOW
     answer, reason = said("proven", facts(unproven="host-memory"))
     assert (answer, "host-memory" in reason) == (Answer.ASK, True)
+
+
+def test_rollout():
+    assert said("rollout", facts(moving={"orders": "Roll-out 3"}))[0] is Answer.ALLOW
+    answer, reason = said("rollout", facts(moving={"payments": "Roll-out 3"}))
+    assert (answer, reason) == (Answer.DENY, "Roll-out 3 is moving payments at this moment.")
 
 
 def test_has_undo():
