@@ -228,6 +228,7 @@ def roll_back(work: Work) -> Move:
         try:
             said.append(_take_back(work, one))
         except Rejected as error:
+            steps.not_undone(one)
             return Move(Event.ROLLBACK_FAILED, str(error))
     return Move(done, " ".join(said) or "Nothing had been done that would have to be taken back.")
 

@@ -264,6 +264,13 @@ def undone(step: Step) -> None:
 
 
 @transaction.atomic
+def not_undone(step: Step) -> None:
+    """An undo that was never begun is forgotten, so that a person may ask for it later; what was done stays."""
+    if Step.objects.filter(undoes=step, state=Step.State.FAILED, applying_at=None).delete()[0]:
+        Step.objects.filter(pk=step.pk, state=Step.State.UNDOING).update(state=Step.State.KEPT)
+
+
+@transaction.atomic
 def give_up(step: Step, lease: Lease) -> None:
     """A step that was never begun, because what has to come before it failed, lets go of its target. Raises Lost."""
     lease.hold()

@@ -266,6 +266,10 @@ def test_what_does_not_help_is_left_as_it_is_while_all_automation_is_stopped(sho
     assert step_on(incident) is State.ESCALATED
     assert (last(incident).name, "migration" in last(incident).reason) == ("rollback_failed", True)
     assert (shop.supervisor.effects, shop.release) == (done, "v1")
+    set_kill_switch(False, "ann", "")
+    assert approvals.take_back(incident.pk, "ann"), "a person may ask for it later"
+    assert (drive(incident).state, last(incident).name, shop.release) == (State.ESCALATED, "taken_back", "v2")
+    assert sound(incident)
 
 
 def test_two_incidents_are_judged_one_after_the_other(shop):
