@@ -13,7 +13,7 @@ from sre_platform.catalog.domain import downstream
 from sre_platform.catalog.models import topology
 from sre_platform.diagnosis.models import FindingRow
 from sre_platform.engine.knowing import budgets_of
-from sre_platform.engine.line import overtaken
+from sre_platform.engine.line import ROLLOUT, overtaken
 from sre_platform.engine.work import Candidate, Proposal, Situation, asked, ladder, try_key
 from sre_platform.guardrails.domain import Answer, Considered, Facts, Judgement, Request, considered
 from sre_platform.guardrails.models import every_policy, policies
@@ -121,6 +121,8 @@ class Explanation:
             return f"It would be done: {says}."
         if self.counts.cannot:
             return f"It would not be done: {says}. {self.counts.cannot}"
+        if verdict.guard == ROLLOUT:
+            return f"It would wait: {says}. {verdict.reason}"
         if verdict.answer is Answer.ASK:
             return f"A person would be asked: {says}. {verdict.reason}"
         return f"It would not be done, people would be called: {says}. {verdict.reason}"

@@ -17,10 +17,13 @@ from sre_platform.incidents.correlate import flapping, storm, troubled
 from sre_platform.kernel.clock import now
 from sre_platform.remediation import steps
 from sre_platform.remediation.models import Step
+from sre_platform.rollouts.models import Rollout
+from sre_platform.rollouts.walk import State
 
 # Over how long an error budget is counted: four weeks, as the SRE Workbook recommends for objectives ("Implementing
 # SLOs"): whole weeks, so that weekends weigh the same in every window. Prometheus counts over as much as it still has.
 BUDGET_WINDOW_S = 28 * 86400.0
+MOVING = (State.STARTING, State.PROMOTING, State.ROLLING_BACK)  # seconds each; at a step only the traffic is looked at
 Budgets = Mapping[str, float | None]
 
 
@@ -40,6 +43,7 @@ def facts(incident_id: int, topology: Topology, budgets: Budgets, but: Step | No
         freezes=open_freezes(moment),
         troubled=troubled(),
         budgets=budgets,
+        moving={row.service: f"Roll-out {row.pk}" for row in Rollout.objects.filter(ended_at=None, state__in=MOVING)},
     )
 
 

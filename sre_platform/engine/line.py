@@ -40,6 +40,8 @@ PATIENCE_S = 20.0  # how long to look for a cause before people are called
 APPROVAL_EXPIRES_S = 15 * 60.0
 MAX_FAILURES = 3  # of one stage: exceptions, and workers that died in it
 RETRY_S = 2.0
+ROLLOUT = "rollout"  # the guard whose denial is over within seconds, one way or the other
+ROLLOUT_PATIENCE_S = 60.0  # then it does not come to an end by itself, and people are called
 log = structlog.get_logger()
 
 
@@ -124,12 +126,21 @@ def decide(work: Work) -> Move | Wait:
         judgements, verdict = permission.permit(work, step, proposal.first)
         data = {"says": step.says, "undo": step.undo, "guards": [j.as_json() for j in judgements], "skipped": skipped}
         data |= {"plan": step.plan, "policy": step.policy}
+        if wait := _after_rollout(work, verdict):
+            return wait
         if verdict.answer is guardrails.Answer.DENY:
             return Move(Event.REFUSED, f"{step.says}: {verdict.reason}", data)
         if verdict.answer is guardrails.Answer.ASK:
             return Move(Event.NEEDS_APPROVAL, f"{step.says}: {verdict.reason}", data, due_in_s=APPROVAL_EXPIRES_S)
         return Move(Event.ALLOWED, f"{step.says}: {verdict.reason}", data)
     return Move(Event.REFUSED, "No playbook has another action that makes sense here.", {"skipped": skipped})
+
+
+def _after_rollout(work: Work, verdict: guardrails.Judgement) -> Wait | None:
+    """Wait for a roll-out that only just moves the service; None when nothing is waited for, or not any more."""
+    if verdict.guard != ROLLOUT or now() > work.moved_at() + timedelta(seconds=ROLLOUT_PATIENCE_S):
+        return None
+    return Wait(LOOK_AGAIN_S, f"Waits, because {verdict.reason[:1].lower()}{verdict.reason[1:]}")
 
 
 def await_approval(work: Work) -> Move | Wait:
@@ -142,7 +153,7 @@ def await_approval(work: Work) -> Move | Wait:
     return Move(Event.REJECTED, f"Nobody approved within {APPROVAL_EXPIRES_S / 60:.0f} minutes.")
 
 
-def remediate(work: Work) -> Move:
+def remediate(work: Work) -> Move | Wait:
     """Measure how it is before, then carry out the step that was decided on, or find out what became of it."""
     step, target = work.step(), work.target()
     try:
@@ -153,7 +164,7 @@ def remediate(work: Work) -> Move:
                 return failed
         carried = steps.carry_out(step, target, work.world(), work.lease, permission.beginning(work))
     except guardrails.Denied as denied:
-        return _denied(step, denied)
+        return _denied(work, step, denied)
     event = {
         steps.Outcome.DONE: Event.STEPS_DONE,
         steps.Outcome.FAILED: Event.STEP_FAILED,
@@ -164,9 +175,11 @@ def remediate(work: Work) -> Move:
     return Move(event, carried.said, told, due_in_s=sampling.first_look_s(work.playbook(), looked_at))
 
 
-def _denied(step: Step, denied: guardrails.Denied) -> Move:
+def _denied(work: Work, step: Step, denied: guardrails.Denied) -> Move | Wait:
     """Not begun after all: over, or left to people, or a person is asked; what was done for its sake is taken back."""
     verdict = denied.verdict
+    if wait := _after_rollout(work, verdict):
+        return wait
     told: dict[str, Any] = {"guards": [j.as_json() for j in denied.judgements]}
     event, due_in_s = Event.REFUSED, 0.0
     if any(one.leads_to_id for one in steps.to_take_back(step)):
@@ -216,6 +229,7 @@ def roll_back(work: Work) -> Move:
         try:
             said.append(_take_back(work, one))
         except Rejected as error:
+            steps.not_undone(one)
             return Move(Event.ROLLBACK_FAILED, str(error))
     return Move(done, " ".join(said) or "Nothing had been done that would have to be taken back.")
 

@@ -293,6 +293,10 @@ class Work(Situation):
         """When the trouble that is looked at began: since then, what is seen is of it."""
         return self.incident.relapsed_at or self.incident.opened_at
 
+    def moved_at(self) -> datetime:
+        """When the incident came into its state."""
+        return self.incident.timeline.exclude(to_state="").latest("seq").at
+
     def asked_at(self) -> datetime:
         """When a person was asked to approve."""
         return self.incident.timeline.filter(to_state=State.AWAITING_APPROVAL).latest("seq").at

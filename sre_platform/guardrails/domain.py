@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from itertools import takewhile
 from typing import Any, Protocol
 
 from sre_platform.kernel.errors import SreError
@@ -81,6 +82,14 @@ class Policy:
             f"{kind} {value} is not {pattern}" for kind, value, pattern in asked if not fnmatchcase(value, pattern)
         ]
         return ", ".join(wrong)
+
+    def unknown(self, request: "Request") -> str:
+        """What is not known of the target and alone keeps this policy from speaking about the request; else empty."""
+        asked = (("tier", request.tier, self.tier), ("environment", request.environment, self.environment))
+        blank = [name for name, value, pattern in asked if not value and not fnmatchcase(value, pattern)]
+        tier, environment = (pattern if value else "*" for _, value, pattern in asked)
+        covers = replace(self, tier=tier, environment=environment).covers(request)
+        return " and ".join(blank) if covers else ""
 
     def __str__(self) -> str:
         return f"{self.name} v{self.version}"
@@ -179,7 +188,8 @@ class Facts:
     ``halted`` is the reason of the kill switch, ``storm`` says which incident is one, ``flapping`` names the incident's
     alerts that come and go, ``unproven`` the playbook when it names no experiment; each is empty while there is nothing
     to say. ``troubled`` maps a service to the alert on it that fires, ``budgets`` to what is left of its error budget
-    (a share; 1 is all of it, below 0 is overdrawn; None: it could not be measured).
+    (a share; 1 is all of it, below 0 is overdrawn; None: it could not be measured), ``moving`` to the roll-out that
+    starts, promotes or takes back its canary.
     """
 
     now: datetime
@@ -193,10 +203,16 @@ class Facts:
     freezes: Sequence[Freeze] = ()
     troubled: Mapping[str, str] = field(default_factory=dict)
     budgets: Mapping[str, float | None] = field(default_factory=dict)
+    moving: Mapping[str, str] = field(default_factory=dict)
 
     def policy(self, request: Request) -> Policy | None:
         """The first policy that covers the request; they are in order of precedence."""
         return next((policy for policy in self.policies if policy.covers(request)), None)
+
+    def perhaps(self, request: Request) -> list[tuple[Policy, str]]:
+        """The policies that would come before it if they cover the request, and what is not known to tell that."""
+        before = takewhile(lambda policy: not policy.covers(request), self.policies)
+        return [(policy, blank) for policy in before if (blank := policy.unknown(request))]
 
 
 def planned(policies: Iterable[Policy], request: Request) -> Policy | None:

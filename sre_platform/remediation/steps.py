@@ -13,12 +13,13 @@ from enum import StrEnum
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q
 
 from sre_platform.catalog.domain import Target
 from sre_platform.clients import metrics
 from sre_platform.guardrails.domain import Denied, PastAction
 from sre_platform.guardrails.models import gate, halted
+from sre_platform.incidents.domain import State
 from sre_platform.incidents.record import Lease
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Lost, Rejected, SreError, Untouched
@@ -94,11 +95,12 @@ def from_prepared(prepared: Prepared, **fields: Any) -> Step:
 def past(but: Step | None = None, since: datetime | None = None, incident_id: int = 0) -> list[PastAction]:
     """The repairs, except ``but``, that count: begun since then (a day ago), active, or of that incident. One query.
 
-    Active is what holds its target, and what is being taken back. Steps that only come before another, such as
-    capturing evidence, are no repairs.
+    Active is what holds its target, what is being taken back, and what has failed and is about to be. Steps that only
+    come before another, such as capturing evidence, are no repairs.
     """
     undo = Step.objects.filter(undoes=OuterRef("pk"), state__in=Step.HOLDING)
-    active = Q(state__in=Step.HOLDING) | Q(undo_step__state__in=Step.HOLDING)
+    half = Q(state=Step.State.FAILED, applying_at__isnull=False, incident__state__in=[State.APPROVED, State.UNHEALTHY])
+    active = Q(state__in=Step.HOLDING) | Q(undo_step__state__in=Step.HOLDING) | half
     recent = Q(applying_at__gte=since or now() - timedelta(days=PAST_DAYS))
     of_incident = Q(incident_id=incident_id, applying_at__isnull=False)
     rows = Step.objects.repairs().filter(recent | active | of_incident)
@@ -108,9 +110,11 @@ def past(but: Step | None = None, since: datetime | None = None, incident_id: in
             row.target,
             row.action,
             row.applying_at or row.prepared_at,
-            row.state in Step.HOLDING or row.taken_back,
+            row.state in Step.HOLDING or row.taken_back or row.half,
         )
-        for row in rows.exclude(pk=but.pk if but and but.pk else 0).annotate(taken_back=Exists(undo))
+        for row in rows.exclude(pk=but.pk if but and but.pk else 0).annotate(
+            taken_back=Exists(undo), half=ExpressionWrapper(half, BooleanField())
+        )
     ]
 
 
@@ -275,6 +279,13 @@ def undone(step: Step) -> None:
     """The undo of ``step`` was applied: both let go of the target."""
     Step.objects.filter(pk=step.pk, state=Step.State.UNDOING).update(state=Step.State.UNDONE)
     Step.objects.filter(undoes=step, state=Step.State.APPLIED).update(state=Step.State.KEPT)
+
+
+@transaction.atomic
+def not_undone(step: Step) -> None:
+    """An undo that was never begun is forgotten, so that a person may ask for it later; what was done stays."""
+    if Step.objects.filter(undoes=step, state=Step.State.FAILED, applying_at=None).delete()[0]:
+        Step.objects.filter(pk=step.pk, state=Step.State.UNDOING).update(state=Step.State.KEPT)
 
 
 @transaction.atomic

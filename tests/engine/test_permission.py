@@ -15,6 +15,7 @@ from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Lost
 from sre_platform.remediation import steps
 from sre_platform.remediation.models import Step
+from sre_platform.rollouts.models import Rollout
 from tests.engine.story import alert, delivered, drive, fire, install, last, sound, step_on, strict
 from tests.fakes.leases import incident as bare_incident
 from tests.fakes.leases import take
@@ -188,6 +189,47 @@ def test_what_would_be_taken_back_to_something_else_by_now_is_not_begun(shop):
     assert ("has changed since" in last(incident).reason, shop.supervisor.effects) == (True, [])
 
 
+def promoting(**fields):
+    known = {
+        "service": "payments",
+        "baseline": "v1",
+        "canary": "v2",
+        "router": "envoy",
+        "steps": [],
+        "started_by": "ann",
+    }
+    known |= dict.fromkeys(("state_since", "step_since", "started_at"), now())
+    return Rollout.objects.create(**known | {"state": "promoting"} | fields)
+
+
+@pytest.mark.parametrize("state", [State.DIAGNOSED, State.APPROVED])
+def test_nothing_is_done_to_a_service_that_a_rollout_is_moving_until_that_has_ended(shop, state):
+    incident = drive(fire_at(shop), state)
+    row = promoting()
+    assert [step_on(incident), step_on(incident)] == [state, state]
+    waits = incident.timeline.filter(name="waits").values_list("reason", flat=True)
+    assert list(waits) == [f"Waits, because roll-out {row.pk} is moving payments at this moment."]
+    assert "It would wait" in explaining.of_incident(incident.pk).would
+    assert (shop.supervisor.effects, shop.release) == ([], "v2")
+    Rollout.objects.update(state="promoted", ended_at=now())
+    assert (drive(incident).state, shop.release) == (State.RESOLVED, "v1")
+
+
+def test_a_rollout_that_does_not_come_to_its_end_is_not_waited_for_for_ever(shop):
+    incident = drive(fire_at(shop), State.APPROVED)
+    promoting()
+    incident.timeline.update(at=now() - timedelta(minutes=2))
+    assert step_on(incident) is State.ESCALATED
+    assert ("is moving payments" in last(incident).reason, shop.supervisor.effects) == (True, [])
+
+
+@pytest.mark.parametrize("fields", [{"state": "walking"}, {"service": "orders"}, {"ended_at": now()}])
+def test_a_rollout_that_moves_nothing_here_keeps_nothing_back(shop, fields):
+    incident = drive(fire_at(shop), State.DIAGNOSED)
+    promoting(**fields)
+    assert step_on(incident) is State.APPROVED
+
+
 def fire_at(shop):
     install(shop)
     return fire()
@@ -224,6 +266,10 @@ def test_what_does_not_help_is_left_as_it_is_while_all_automation_is_stopped(sho
     assert step_on(incident) is State.ESCALATED
     assert (last(incident).name, "migration" in last(incident).reason) == ("rollback_failed", True)
     assert (shop.supervisor.effects, shop.release) == (done, "v1")
+    set_kill_switch(False, "ann", "")
+    assert approvals.take_back(incident.pk, "ann"), "a person may ask for it later"
+    assert (drive(incident).state, last(incident).name, shop.release) == (State.ESCALATED, "taken_back", "v2")
+    assert sound(incident)
 
 
 def test_two_incidents_are_judged_one_after_the_other(shop):

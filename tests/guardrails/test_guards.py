@@ -60,6 +60,7 @@ def test_all_guards_are_registered():
         "one_per_target",
         "policy",
         "proven",
+        "rollout",
         "scope",
         "storm",
     ]
@@ -87,6 +88,12 @@ def test_proven():
     assert said("proven", facts())[0] is Answer.ALLOW
     answer, reason = said("proven", facts(unproven="host-memory"))
     assert (answer, "host-memory" in reason) == (Answer.ASK, True)
+
+
+def test_rollout():
+    assert said("rollout", facts(moving={"orders": "Roll-out 3"}))[0] is Answer.ALLOW
+    answer, reason = said("rollout", facts(moving={"payments": "Roll-out 3"}))
+    assert (answer, reason) == (Answer.DENY, "Roll-out 3 is moving payments at this moment.")
 
 
 def test_has_undo():
@@ -117,6 +124,32 @@ def test_evidence_first():
 )
 def test_policy_mode(mode, answer):
     assert said("policy", facts(policies=[policy(mode)]))[0] is answer
+
+
+@pytest.mark.parametrize(
+    ("changes", "mode", "answer"),
+    [
+        ({"environment": "production"}, "observe", Answer.DENY),
+        ({"tier": "gold", "environment": "prod*"}, "approve", Answer.ASK),
+        ({"environment": "production"}, "auto", Answer.ALLOW),
+        ({"environment": "production", "service": "orders"}, "observe", Answer.ALLOW),
+        ({"environment": "production", "enabled": False}, "observe", Answer.ALLOW),
+    ],
+)
+def test_of_what_is_not_known_the_stricter_policy_counts(changes, mode, answer):
+    strict = policy(mode, **changes)
+    assert said("policy", facts(policies=[strict, AUTO]))[0] is answer
+    assert said("policy", facts(policies=[AUTO, strict]))[0] is Answer.ALLOW, "it would come later"
+    known = replace(RESTART, tier="bronze", environment="staging")
+    assert said("policy", facts(policies=[strict, AUTO]), known)[0] is Answer.ALLOW
+
+
+def test_a_policy_that_may_be_meant_names_what_is_not_known():
+    strict = policy("observe", tier="gold", environment="production")
+    reason = said("policy", facts(policies=[strict, AUTO]))[1]
+    assert reason.startswith("The tier and environment of payments is not known, so it may be that: Policy observe")
+    partly = replace(RESTART, environment="staging")
+    assert said("policy", facts(policies=[strict, AUTO]), partly)[0] is Answer.ALLOW
 
 
 @pytest.mark.parametrize(

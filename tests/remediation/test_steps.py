@@ -8,6 +8,7 @@ from django.db import IntegrityError, connection
 
 from sre_platform.guardrails.models import set_kill_switch
 from sre_platform.incidents.domain import State
+from sre_platform.incidents.models import Incident
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Lost, Rejected, Unavailable
 from sre_platform.remediation import steps
@@ -229,6 +230,18 @@ def test_the_past_is_what_was_begun_and_what_holds_a_target(shop):
     carry(shop, undo)
     steps.undone(other)
     assert [(p.action, p.active) for p in steps.past()] == [("rollback_release", False)]
+
+
+@pytest.mark.parametrize(
+    ("incidents", "active"), [("approved", True), ("unhealthy", True), ("diagnosed", False), ("escalated", False)]
+)
+def test_what_has_failed_half_done_is_active_until_it_was_taken_back(shop, incidents, active):
+    step = written(shop)
+    Step.objects.update(state=Step.State.FAILED, applying_at=now())
+    Incident.objects.filter(pk=step.incident_id).update(state=incidents)
+    assert [p.active for p in steps.past()] == [active]
+    Step.objects.update(applying_at=None)
+    assert steps.past() == [], "it was never begun"
 
 
 def test_the_past_goes_as_far_back_as_is_asked_and_an_incidents_own_actions_count_for_ever(shop):
