@@ -180,6 +180,11 @@ class Freeze:
     service: str = "*"
     environment: str = "*"
 
+    def covers(self, service: str, environment: str) -> bool:
+        """A service whose environment is not known might be in any, so a window for another one counts for it, too."""
+        there = not environment or fnmatchcase(environment, self.environment)
+        return there and fnmatchcase(service, self.service)
+
 
 @dataclass(frozen=True)
 class Facts:

@@ -1,10 +1,10 @@
 """What keeps a roll-out from taking a step forward. Nothing here ever keeps it from going back."""
 
-from fnmatch import fnmatchcase
+from django.db.models import Q
 
 from sre_platform.catalog.domain import Target, Topology, upstream
 from sre_platform.guardrails.models import halted, open_freezes
-from sre_platform.incidents.domain import ENDED
+from sre_platform.incidents.domain import ENDED, State
 from sre_platform.incidents.models import Incident
 from sre_platform.kernel.clock import now
 
@@ -18,9 +18,11 @@ def hold(topology: Topology, target: Target) -> str:
     if why := halted():
         return f"All automation is stopped: {why}."
     for freeze in open_freezes(now()):
-        if fnmatchcase(target.service, freeze.service) and fnmatchcase(target.environment, freeze.environment):
+        if freeze.covers(target.service, target.environment):
             return f"Freeze window {freeze.name}: {freeze.reason}."
-    affected = upstream(topology, target.service)
-    if incident := Incident.objects.filter(service__in=affected).exclude(state__in=ENDED).order_by("pk").first():
-        return f"Incident {incident.pk} is open: {incident.title}."
+    unended = ~Q(state__in=ENDED) | Q(state=State.ESCALATED, members__alert__resolved=False)
+    affected = Incident.objects.filter(unended, service__in=upstream(topology, target.service))
+    if incident := affected.order_by("pk").first():
+        how = "was left to people and still fires" if incident.state == State.ESCALATED else "is open"
+        return f"Incident {incident.pk} {how}: {incident.title}."
     return ""

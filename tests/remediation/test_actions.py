@@ -30,7 +30,7 @@ def test_both_actions_are_registered():
 def test_rollback_aims_at_the_release_before_and_knows_the_way_back(shop):
     prepared = prepare(ROLLBACK, shop)
     assert prepared.says == "Roll payments back from v2 to v1"
-    assert prepared.aim == {"release": "v1", "old_pid": shop.process.pid}
+    assert prepared.aim == {"release": "v1", "from": "v2", "old_pid": shop.process.pid}
     assert prepared.undo == {"to": "v2", "only_from": "v1"}
     assert shop.supervisor.effects == []
 
@@ -157,6 +157,16 @@ def test_a_release_that_somebody_has_deployed_since_is_not_taken_back(shop):
     with pytest.raises(Rejected, match="payments was left with v1 and runs v3 now: somebody has deployed since"):
         prepare(ROLLBACK, shop, **prepared.undo)
     assert (shop.release, shop.supervisor.effects) == ("v3", done)
+
+
+def test_who_takes_over_a_rollback_leaves_what_was_deployed_meanwhile(shop):
+    """The first owner died before it touched the link; then a person deployed."""
+    prepared = prepare(ROLLBACK, shop)
+    (shop.folder / "releases" / "v3").mkdir()
+    shop.switch("v3")
+    with pytest.raises(Rejected, match="payments is linked to v3 by now: somebody has deployed since"):
+        apply(ROLLBACK, shop, prepared.aim)
+    assert (shop.release, shop.supervisor.effects) == ("v3", [])
 
 
 def test_a_restart_of_what_was_down_is_undone_by_stopping_it(shop):

@@ -7,7 +7,10 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from sre_platform.catalog.models import Change, Service
-from sre_platform.guardrails.models import set_kill_switch
+from sre_platform.guardrails.models import FreezeWindow, set_kill_switch
+from sre_platform.incidents.domain import State as IncidentState
+from sre_platform.incidents.models import IncidentAlert
+from sre_platform.intake.models import Alert
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Lost, Malformed, Rejected, Unavailable
 from sre_platform.rollouts import record, walk
@@ -250,7 +253,22 @@ def test_what_holds_it_keeps_it_where_it_is_and_never_from_going_back(it, held_b
     assert (rollout.state, it.envoy.weight) == (State.ROLLED_BACK, 0)
 
 
-@pytest.mark.parametrize("held_by", [stopped, troubled, unlabelled])
+def left_to_people():
+    """Its alert still fires."""
+    row = incident(IncidentState.ESCALATED, service="payments")
+    fields = {"name": "Down", "service": "payments", "labels": {}, "annotations": {}}
+    alert = Alert.objects.create(fingerprint="down", starts_at=now(), **fields)
+    IncidentAlert.objects.create(incident=row, alert=alert, reason="opened the incident")
+
+
+def frozen():
+    """For production; and nobody has said where payments runs."""
+    begin = now() - timedelta(minutes=1)
+    fields = {"environment": "prod*", "first_start": begin, "duration_s": 3600}
+    FreezeWindow.objects.create(name="year-end", reason="books", **fields)
+
+
+@pytest.mark.parametrize("held_by", [stopped, troubled, unlabelled, left_to_people, frozen])
 def test_none_begins_while_something_holds_it(it, held_by):
     held_by()
     with pytest.raises(Rejected, match="No roll-out may begin"):

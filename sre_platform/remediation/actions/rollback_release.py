@@ -40,7 +40,7 @@ class RollbackRelease:
         process = world.supervisor.process(target.process)
         return Prepared(
             says=f"Roll {target.service} back from {running} to {to}",
-            aim={"release": to, "old_pid": process.pid if process.running else 0},
+            aim={"release": to, "from": running, "old_pid": process.pid if process.running else 0},
             undo={"to": running, "only_from": to},
             effects=[Effect("link", target.release_link, to), *_restart(target.process, process.at_rest)],
             diff=[Delta("release", running, to), Delta("process", process.pid or process.state, "fresh")],
@@ -48,8 +48,10 @@ class RollbackRelease:
         )
 
     def apply(self, target: Target, aim: Mapping[str, Any], world: World, confirm: Callable[[], None]) -> str:
-        old_pid = aim["old_pid"]
-        if releases.current(target.release_link) != aim["release"]:
+        old_pid, linked = aim["old_pid"], releases.current(target.release_link)
+        if linked not in (aim["release"], aim.get("from", linked)):
+            raise Rejected(f"{target.service} is linked to {linked} by now: somebody has deployed since.")
+        if linked != aim["release"]:
             # Whatever runs by now still runs the other release, also when it has been restarted since prepare().
             old_pid = world.supervisor.process(target.process).pid
             confirm()
