@@ -69,6 +69,15 @@ class Saturation(Block):
     rise: float | None = Field(None, gt=0)
 
 
+class CanaryLimits(Block):
+    """What a canary of this service may be at the most; what is not named is as for all (docs/reference/canary.md)."""
+
+    errors: float | None = Field(None, gt=0, le=0.5)
+    errors_rise: float | None = Field(None, gt=0, le=0.5)
+    p99_ms: float | None = Field(None, gt=0, le=30_000)
+    p99_rise: float | None = Field(None, ge=0.01, le=10)
+
+
 class CanaryProcess(Handle):
     """The process that runs a canary: its name at the supervisor, the link to its release, and where it is seen."""
 
@@ -78,3 +87,4 @@ class CanaryProcess(Handle):
     health_url: Address = ""
     metrics_url: Address = ""
     saturation: tuple[Saturation, ...] = Field((), max_length=MOST_SATURATION)
+    limits: CanaryLimits = CanaryLimits()

@@ -8,19 +8,17 @@ can be excluded.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from math import sqrt
 from operator import itemgetter
 
 from sre_platform.kernel.errors import Malformed
 from sre_platform.rollouts.domain import (
-    MOST_5XX,
-    MOST_5XX_RISE,
-    MOST_P99_MS,
-    MOST_P99_RISE,
+    DEFAULTS,
     Check,
     Judgement,
+    Limits,
     Request,
     Verdict,
     overall,
@@ -35,7 +33,7 @@ from sre_platform.rollouts.window import Window
 FEWEST_5XX = 5
 # Below this, the normal curve is too thin a tail for the counts, and the exact binomial has to agree.
 SPARSE_5XX = 100
-# Requests of each version without which a good share says little: one 5xx of 250 is half of MOST_5XX.
+# Requests of each version without which a good share says little: one 5xx of 250 is half of the limit.
 FEWEST_REQUESTS = 250
 # The fewest of which one is above the P99 with a probability of 95 %: without it, the P99 was not seen (Wilks 1941).
 FEWEST_FOR_P99 = 300
@@ -47,8 +45,8 @@ TAILS = (0.25, 0.05)
 # How sure to be, at the most, that a rise is no wandering. The first looks' 6.7 and 4.8 guard against looking early at
 # chance alone; asked of wandering, too, they would hide a canary that is ten times as slow. Four is one in 30,000.
 WANDERING_Z = 4.0
-# How far below MOST_P99_RISE the narrow tail has to be, in standard deviations, for a certain rise to be let through as
-# small (97.5 %), and for a canary that is not certainly slower to pass (95 %).
+# How far below the limit of the rise the narrow tail has to be, in standard deviations, for a certain rise to be let
+# through as small (97.5 %), and for a canary that is not certainly slower to pass (95 %).
 EXCLUDED_Z, UNLIKELY_Z = -1.96, -1.645
 # A day: a canary that runs longer has long become the baseline, and each ten seconds of it cost a look.
 LONGEST_S = 86_400.0
@@ -63,6 +61,7 @@ class _Seen:
     window: Window
     look: Look
     history: History
+    limits: Limits
 
     @property
     def count(self) -> int:
@@ -87,16 +86,18 @@ class _Seen:
         return difference(blocks).z <= z and certainty(blocks, self.belief, TAILS[-1]) <= z
 
 
-def judge(baseline: Sequence[Request], canary: Sequence[Request]) -> Judgement:
+def judge(baseline: Sequence[Request], canary: Sequence[Request], limits: Limits = DEFAULTS) -> Judgement:
     """The verdict on requests in any order: the first look that fails the canary ends it, else the last look tells.
 
     Only what the baseline served while the canary ran is compared; what it served before tells how much it wanders.
     ``at`` counts from the canary's first request. Raises Malformed when the canary's requests span more than LONGEST_S.
     """
-    return _judged(baseline, canary, looks, 0.0)
+    return _judged(baseline, canary, limits, looks, 0.0)
 
 
-def watch(baseline: Sequence[Request], canary: Sequence[Request], judged_until: float = 0.0) -> Judgement:
+def watch(
+    baseline: Sequence[Request], canary: Sequence[Request], judged_until: float = 0.0, limits: Limits = DEFAULTS
+) -> Judgement:
     """The verdict so far on a canary that still runs: called again and again, it looks no more often than judge does.
 
     Only whole looks, of ten seconds each, that end later than ``judged_until`` (the ``at`` of the judgement before) are
@@ -104,38 +105,44 @@ def watch(baseline: Sequence[Request], canary: Sequence[Request], judged_until: 
     but for the canary's first. Without a new look the answer is INCONCLUSIVE at ``judged_until``, without checks.
     Raises Malformed as judge does.
     """
-    return _judged(baseline, canary, lambda duration: whole_looks(duration, judged_until), judged_until)
+    return _judged(baseline, canary, limits, lambda duration: whole_looks(duration, judged_until), judged_until)
 
 
 def _judged(
-    baseline: Sequence[Request], canary: Sequence[Request], taken: Callable[[float], Iterator[Look]], at: float
+    baseline: Sequence[Request],
+    canary: Sequence[Request],
+    limits: Limits,
+    taken: Callable[[float], Iterator[Look]],
+    at: float,
 ) -> Judgement:
     baseline, canary = sorted(baseline), sorted(canary)
     if not canary or not baseline:
         absent = "canary" if not canary else "baseline"
-        return _unknown(f"There is no request of the {absent}.")
+        return _unknown(f"There is no request of the {absent}.", limits)
     start, end = canary[0].time, canary[-1].time
     if end - start > LONGEST_S:
         raise Malformed(f"The canary's requests span {end - start:,.0f} s; at most {LONGEST_S:,.0f} can be judged.")
     first = bisect_left(baseline, start, key=_TIME)
     along = baseline[first : bisect_right(baseline, end, key=_TIME)]
     if not along:
-        return _unknown("The baseline served no request while the canary ran.")
+        return _unknown("The baseline served no request while the canary ran.", limits)
     found = Judgement(Verdict.INCONCLUSIVE, at)
     history = History(baseline[:first], along, canary, start)
     for look in taken(end - start):
-        found = _looked(along, canary, look, history)
+        found = _looked(along, canary, look, history, limits)
         if found.verdict is Verdict.FAIL:
             return found
     return found
 
 
-def _looked(baseline: Sequence[Request], canary: Sequence[Request], look: Look, history: History) -> Judgement:
+def _looked(
+    baseline: Sequence[Request], canary: Sequence[Request], look: Look, history: History, limits: Limits
+) -> Judgement:
     start = canary[0].time
     older, newer = (_between(requests, start, look) for requests in (baseline, canary))
     if not older or not newer:
-        return _unknown("One of the versions served no request in the last minute.", look.until)
-    seen = _Seen(Window(older, newer, start + look.since), look, history)
+        return _unknown("One of the versions served no request in the last minute.", limits, look.until)
+    seen = _Seen(Window(older, newer, start + look.since), look, history, limits)
     checks = _errors(seen)
     checks += _latencies(seen, look.last or overall(checks) is Verdict.FAIL)
     return Judgement(overall(checks), look.until, checks)
@@ -146,25 +153,25 @@ def _between(requests: Sequence[Request], start: float, look: Look) -> Sequence[
     return requests[bisect_left(requests, since, key=_TIME) : bisect_right(requests, until, key=_TIME)]
 
 
-def _unknown(reason: str, at: float = 0.0) -> Judgement:
-    limits = {"5xx_share": MOST_5XX, "5xx_rise": MOST_5XX_RISE, "p99_ms": MOST_P99_MS, "p99_rise": MOST_P99_RISE}
-    checks = [Check(name, None, None, limit, Verdict.INCONCLUSIVE, reason) for name, limit in limits.items()]
+def _unknown(reason: str, limits: Limits, at: float = 0.0) -> Judgement:
+    named = zip(("5xx_share", "5xx_rise", "p99_ms", "p99_rise"), astuple(limits), strict=True)
+    checks = [Check(name, None, None, limit, Verdict.INCONCLUSIVE, reason) for name, limit in named]
     return Judgement(Verdict.INCONCLUSIVE, at, checks)
 
 
 def _errors(seen: _Seen) -> list[Check]:
-    window = seen.window
+    window, limits = seen.window, seen.limits
     older, newer = (_share(requests) for requests in (window.baseline, window.canary))
     blocks = window.errors()
     certain = _certain_5xx(blocks, difference(blocks), seen)
-    must_be_found = min(1.0, older + 2 * MOST_5XX_RISE)
+    must_be_found = min(1.0, older + 2 * limits.errors_rise)
     enough = seen.count >= FEWEST_REQUESTS and not _may_be(newer, must_be_found, len(window.canary), UNLIKELY_Z)
-    to_blame = older <= MOST_5XX
-    rise = newer - older > MOST_5XX_RISE
-    share = newer > MOST_5XX or (rise and _may_be(newer, MOST_5XX, len(window.canary), EXCLUDED_Z))
+    to_blame = older <= limits.errors
+    rise = newer - older > limits.errors_rise
+    share = newer > limits.errors or (rise and _may_be(newer, limits.errors, len(window.canary), EXCLUDED_Z))
     return [
-        _check("5xx_share", (older, newer, MOST_5XX), to_blame, share, certain, enough),
-        _check("5xx_rise", (older, newer, MOST_5XX_RISE), not to_blame, rise, certain, enough),
+        _check("5xx_share", (older, newer, limits.errors), to_blame, share, certain, enough),
+        _check("5xx_rise", (older, newer, limits.errors_rise), not to_blame, rise, certain, enough),
     ]
 
 
@@ -190,16 +197,16 @@ def _certain_5xx(blocks: Sequence[Block], found: Difference, seen: _Seen) -> boo
 
 def _latencies(seen: _Seen, final: bool) -> list[Check]:
     """Only the ``final`` look's answer may be that the canary is good: that takes as long as all the rest."""
-    older, newer = seen.window.p99()
+    (older, newer), limits = seen.window.p99(), seen.limits
     certain = newer > older and seen.count >= FEWEST_FOR_TAIL and any(map(seen.surely_slower, TAILS))
-    to_blame, enough = older <= MOST_P99_MS, seen.count >= FEWEST_FOR_P99
-    large = newer / older - 1 > MOST_P99_RISE if older else newer > 0
+    to_blame, enough = older <= limits.p99_ms, seen.count >= FEWEST_FOR_P99
+    large = newer / older - 1 > limits.p99_rise if older else newer > 0
     if certain and not large:
-        large = not seen.surely_less(MOST_P99_RISE, EXCLUDED_Z)
-    small = final and seen.count >= FEWEST_FOR_TAIL and not large and seen.surely_less(MOST_P99_RISE, UNLIKELY_Z)
+        large = not seen.surely_less(limits.p99_rise, EXCLUDED_Z)
+    small = final and seen.count >= FEWEST_FOR_TAIL and not large and seen.surely_less(limits.p99_rise, UNLIKELY_Z)
     return [
-        _check("p99_ms", (older, newer, MOST_P99_MS), to_blame, newer > MOST_P99_MS, certain, enough),
-        _check("p99_rise", (older, newer, MOST_P99_RISE), True, large, certain, small),
+        _check("p99_ms", (older, newer, limits.p99_ms), to_blame, newer > limits.p99_ms, certain, enough),
+        _check("p99_rise", (older, newer, limits.p99_rise), True, large, certain, small),
     ]
 
 

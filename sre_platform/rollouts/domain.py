@@ -5,13 +5,24 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-# Our field's rule for progressive delivery: roll back at once when the new version answers more than 0.8 % with 5xx or
-# its P99 is above 850 ms, and go on only while its P99 is not more than 15 % above that of the version it replaces.
-MOST_5XX = 0.008
-MOST_P99_MS = 850.0
-MOST_P99_RISE = 0.15
-# Counts only while the baseline itself is beyond MOST_5XX. Half of the rise by a percentage point that must be found.
-MOST_5XX_RISE = 0.005
+
+@dataclass(frozen=True)
+class Limits:
+    """What a canary may be at the most: shares of requests, ms, and how much slower as a part of the baseline's P99.
+
+    The defaults are our field's rule for progressive delivery: roll back at once when the new version answers more than
+    0.8 % with 5xx or its P99 is above 850 ms, and go on only while its P99 is not more than 15 % above that of the
+    version it replaces. ``errors_rise`` counts only while the baseline itself is beyond ``errors``; it is half of the
+    rise by a percentage point that must be found.
+    """
+
+    errors: float = 0.008
+    errors_rise: float = 0.005
+    p99_ms: float = 850.0
+    p99_rise: float = 0.15
+
+
+DEFAULTS = Limits()
 
 
 class Verdict(StrEnum):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log, log1p, pi
 
-from sre_platform.rollouts.domain import MOST_5XX
+from sre_platform.rollouts.domain import DEFAULTS
 
 # False alarms of a healthy canary over its whole walk: a tenth of the 1 % that the analysis as a whole is allowed.
 ALPHA = 0.001
@@ -50,32 +50,35 @@ def first_needed(newest: int) -> int:
     return newest - newest % max(BLOCKS)
 
 
-def alarm(seconds: Sequence[Second], first: int) -> Alarm | None:
-    """Whether any pair of bets on the newest samples is won; the first of ``seconds`` is sample number ``first``."""
+def alarm(seconds: Sequence[Second], first: int, most: float = DEFAULTS.errors) -> Alarm | None:
+    """Whether any pair of bets on the newest samples is won; the first of ``seconds`` is sample number ``first``.
+
+    ``most`` is the share of 5xx that a canary may have.
+    """
     newest = first + len(seconds) - 1
     for length in BLOCKS if seconds else ():
         block, since = divmod(newest, length)
-        if found := _won(seconds[max(0, len(seconds) - since - 1) :], block):
+        if found := _won(seconds[max(0, len(seconds) - since - 1) :], block, most):
             return found
     return None
 
 
-def _won(seconds: Sequence[Second], block: int) -> Alarm | None:
+def _won(seconds: Sequence[Second], block: int, most: float) -> Alarm | None:
     allowed = log(len(BLOCKS) * pi**2 / 6 * (block + 1) ** 2 / ALPHA)
     requests, failed = sum(s.canary for s in seconds), sum(s.canary_5xx for s in seconds)
     if failed < LEAST_5XX:
         return None
-    beyond, worse = _beyond_limit(requests, failed), _worse_than_baseline(seconds)
+    beyond, worse = _beyond_limit(requests, failed, most), _worse_than_baseline(seconds)
     if beyond < allowed or (worse < allowed and any(s.baseline for s in seconds)):
         return None
-    said = f"{failed} of {requests} requests to the canary failed with 5xx; at most {MOST_5XX:.1%} may."
-    return Alarm(said, failed / requests, MOST_5XX, (exp(min(beyond, 700.0)), exp(min(worse, 700.0))))
+    said = f"{failed} of {requests} requests to the canary failed with 5xx; at most {most:.1%} may."
+    return Alarm(said, failed / requests, most, (exp(min(beyond, 700.0)), exp(min(worse, 700.0))))
 
 
-def _beyond_limit(requests: int, failed: int) -> float:
-    """The logarithm of the stake against a share of 5xx of MOST_5XX or less. O(1)."""
+def _beyond_limit(requests: int, failed: int, most: float) -> float:
+    """The logarithm of the stake against a share of 5xx of ``most`` or less. O(1)."""
     won, lost = failed, requests - failed
-    return _mixture([won * log(p / MOST_5XX) + lost * (log1p(-p) - log1p(-MOST_5XX)) for p in SHARES])
+    return _mixture([won * log(p / most) + lost * (log1p(-p) - log1p(-most)) for p in SHARES if p > most])
 
 
 def _worse_than_baseline(seconds: Sequence[Second]) -> float:

@@ -14,6 +14,7 @@ from sre_platform.clients.traffic import BASELINE_ONLY, WHOLE, Weights
 from sre_platform.kernel.errors import Malformed, SreError, Unavailable
 from sre_platform.remediation.restarting import replace, replaced
 from sre_platform.rollouts import record
+from sre_platform.rollouts.domain import Limits
 from sre_platform.rollouts.models import Rollout
 from sre_platform.rollouts.record import Lease
 from sre_platform.rollouts.routing import Router
@@ -33,6 +34,11 @@ class Hands:
     router: Router
     supervisor: Supervisor
     lease: Lease
+
+    @property
+    def limits(self) -> Limits:
+        """What the canary may be at the most: the catalog's word, else the defaults."""
+        return Limits(**self.canary.limits.model_dump(exclude_none=True))
 
     def weigh(self, rollout: Rollout, weights: Weights) -> bool:
         """Bring the router to ``weights``, which have been written as wanted; True when something had to be done.

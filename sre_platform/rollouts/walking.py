@@ -193,7 +193,7 @@ class Walk:
         rows = rollout.samples.filter(number__gte=first)
         values = [row.as_value() for row in rows]
         seconds = [early.Second(v.baseline.total, v.baseline.failed, v.canary.total, v.canary.failed) for v in values]
-        return early.alarm(seconds, first)
+        return early.alarm(seconds, first, self.hands.limits.errors)
 
     def _judged(self, rollout: Rollout) -> Verdict | None:
         """The analysis of this step's requests, when it is due."""
@@ -205,7 +205,7 @@ class Walk:
         if not newest or newest % every:
             return None
         self.hands.lease.confirm()  # seconds of work on much traffic
-        found = judge(*requests([row.as_value() for row in rows]))
+        found = judge(*requests([row.as_value() for row in rows]), self.hands.limits)
         checks = [*found.checks, *self._saturation(rollout, rows)]
         said = overall(checks)
         shown = {"verdict": said.value, "at": round(found.at, 1), "checks": [check.as_json() for check in checks]}

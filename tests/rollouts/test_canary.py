@@ -1,6 +1,6 @@
 """The judgement of a canary: exact small cases, what must not matter, and how often it errs."""
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 from random import Random
 
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sre_platform.kernel.errors import Malformed
 from sre_platform.rollouts.canary import judge
-from sre_platform.rollouts.domain import Judgement, Request, Verdict
+from sre_platform.rollouts.domain import Judgement, Limits, Request, Verdict
 from tests.rollouts.odd_traffic import odd, odd_requests
 from tests.rollouts.traffic import HEALTHY, Fault, Shape, requests, shape
 
@@ -31,6 +31,22 @@ def test_a_canary_like_its_baseline_passes() -> None:
     assert found.verdict is Verdict.PASS
     assert set(said(found)) == {"5xx_share", "5xx_rise", "p99_ms", "p99_rise"}
     assert [(c.baseline, c.canary) for c in found.checks if c.name == "p99_ms"] == [(108.0, 108.0)]
+
+
+@pytest.mark.parametrize(
+    ("canary", "limits", "failed"),
+    [
+        (regular(60, 50, bad=4, each=200), Limits(), {"5xx_share"}),
+        (regular(60, 50, bad=4, each=200), Limits(errors=0.3), set()),
+        (regular(60, 50, factor=1.5), Limits(), {"p99_rise"}),
+        (regular(60, 50, factor=1.5), Limits(p99_ms=150), {"p99_ms", "p99_rise"}),
+        (regular(60, 50, factor=1.5), Limits(p99_rise=2.0), set()),
+    ],
+)
+def test_the_limits_are_defaults(canary: list[Request], limits: Limits, failed: set[str]) -> None:
+    found = judge(regular(60, 50), canary, limits)
+    assert {name for name, verdict in said(found).items() if verdict == "fail"} == failed
+    assert {check.limit for check in found.checks} == set(astuple(limits))
 
 
 def test_errors_are_found_at_the_first_look_that_is_sure() -> None:

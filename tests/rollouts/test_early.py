@@ -11,7 +11,7 @@ from sre_platform.rollouts.early import ALPHA, BLOCKS, Second, alarm, first_need
 counts = st.integers(0, 500)
 
 
-def walked(rng, seconds, rps, share, baseline, canary, since=0):
+def walked(rng, seconds, rps, share, baseline, canary, since=0, most=0.008):
     """The second at which it raises the alarm, None when it never does. ``canary`` fails from ``since`` on."""
     seen: list[Second] = []
     for number in range(seconds):
@@ -21,7 +21,7 @@ def walked(rng, seconds, rps, share, baseline, canary, since=0):
             Second(rps - theirs, _binomial(rng, rps - theirs, baseline), theirs, _binomial(rng, theirs, failing))
         )
         first = first_needed(number)
-        if alarm(seen[first:], first):
+        if alarm(seen[first:], first, most):
             return number
     return None
 
@@ -76,3 +76,17 @@ def test_there_need_not_be_a_baseline():
 
 def test_nothing_seen_is_no_alarm():
     assert alarm([], 0) is None
+
+
+@pytest.mark.parametrize(("most", "raised"), [(0.008, True), (0.4, False)])
+def test_the_limit_is_a_default(most, raised):
+    """A third of the canary's requests fail, none of the baseline's."""
+    found = alarm([Second(20, 0, 9, 3)] * 10, 0, most)
+    assert (found is not None) == raised
+    assert found is None or found.limit == most
+
+
+def test_with_a_high_limit_a_canary_below_it_is_hardly_ever_condemned():
+    rng = random.Random(11)
+    wrong = sum(walked(rng, 60, 40, 0.5, 0.0, 0.1, most=0.2) is not None for _ in range(200))
+    assert wrong == 0

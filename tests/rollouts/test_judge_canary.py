@@ -74,6 +74,16 @@ def test_unusable_input_is_said_in_one_sentence(tmp_path: Path, text: str | None
     assert "Traceback" not in done.stderr
 
 
+def test_limits_are_options(tmp_path: Path) -> None:
+    files = ("--baseline", csv(tmp_path / "a.csv", GOOD), "--canary", csv(tmp_path / "b.csv", SLOW), "--json")
+    done = call(*files, "--max-p99-rise", "2", "--max-errors", "0.01")
+    limits = {check["name"]: check["limit"] for check in json.loads(done.stdout)["checks"]}
+    assert (done.returncode, limits["p99_rise"], limits["5xx_share"], limits["p99_ms"]) == (0, 2, 0.01, 850)
+    done = call(*files, "--max-errors", "nan")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--max-errors: input should be" in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [(), ("--baseline", "a.csv"), ("--batch", "--canary", "b.csv")])
 def test_half_a_question_is_refused(arguments: tuple[str, ...]) -> None:
     assert call(*arguments).returncode == 2

@@ -220,6 +220,20 @@ def test_who_takes_the_canarys_share_away_is_not_worked_against(it):
     assert "took the canary's share" in rollout.events.get(name="rolling_back").reason
 
 
+def test_the_catalog_may_bound_a_canary_otherwise(it):
+    canary = it.fields()["handles"]["canary"] | {"limits": {"errors": 0.2, "p99_ms": 300}}
+    Service.objects.update(handles=it.fields()["handles"] | {"canary": canary})
+    walking = it.walk(rollout := ticks(it, it.begin(), until=[State.ANALYSING]))
+    assert (walking.hands.limits.errors, walking.hands.limits.p99_ms, walking.hands.limits.p99_rise) == (0.2, 300, 0.15)
+    for _ in range(20):
+        it.serve(190, 100, failed=10)  # with the default that is the end
+        walking.tick()
+    rollout.refresh_from_db()
+    assert rollout.state != State.ROLLING_BACK
+    limits = {check["name"]: check["limit"] for check in rollout.judgement["checks"]}
+    assert (limits["5xx_share"], limits["p99_ms"]) == (0.2, 300)
+
+
 def test_who_gives_the_canary_more_is_corrected(it):
     rollout = ticks(it, it.begin(), until=[State.ANALYSING], serve=lambda: it.serve(5, 1))
     it.envoy.runtime |= {"routing.shop.canary": "90", "routing.shop.stable": "10"}
@@ -255,16 +269,14 @@ def test_what_holds_it_keeps_it_where_it_is_and_never_from_going_back(it, held_b
 
 def left_to_people():
     """Its alert still fires."""
-    row = incident(IncidentState.ESCALATED, service="payments")
-    fields = {"name": "Down", "service": "payments", "labels": {}, "annotations": {}}
-    alert = Alert.objects.create(fingerprint="down", starts_at=now(), **fields)
-    IncidentAlert.objects.create(incident=row, alert=alert, reason="opened the incident")
+    fields = {"fingerprint": "down", "name": "Down", "service": "payments", "labels": {}, "annotations": {}}
+    fires = Alert.objects.create(starts_at=now(), **fields)
+    IncidentAlert.objects.create(incident=incident(IncidentState.ESCALATED), alert=fires, reason="opened the incident")
 
 
 def frozen():
     """For production; and nobody has said where payments runs."""
-    begin = now() - timedelta(minutes=1)
-    fields = {"environment": "prod*", "first_start": begin, "duration_s": 3600}
+    fields = {"first_start": now() - timedelta(minutes=1), "duration_s": 3600, "environment": "prod*"}
     FreezeWindow.objects.create(name="year-end", reason="books", **fields)
 
 
