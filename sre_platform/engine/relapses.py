@@ -2,7 +2,8 @@
 
 Two things tell of one: the criteria of the repair are bad again in so many samples in a row as had told that it was
 fixed, or an alert of the incident still fires when the watch ends. (An alert that fires anew joins by itself.) When
-nobody can measure any more, because the playbook is gone, that is told once, and the alerts alone are left to tell.
+nobody can measure any more, because the playbook is gone, that is told once, and the alerts alone are left to tell; it
+is told, too, when the last look of all could not see whether the repair lasts.
 """
 
 from datetime import datetime
@@ -13,7 +14,7 @@ from sre_platform.incidents import record
 from sre_platform.incidents.correlate import all_clear
 from sre_platform.incidents.models import Incident, TimelineEntry
 from sre_platform.kernel.clock import now
-from sre_platform.kernel.errors import SreError
+from sre_platform.kernel.errors import SreError, Unavailable
 from sre_platform.playbook import library
 from sre_platform.verification import sampling
 
@@ -33,7 +34,7 @@ def look(incident_id: int) -> bool:
         why, every_s = "", CLAIM_S
     if why := why or _still_fires(incident):
         return record.reopen(incident_id, why)
-    if now() >= incident.watch_until:
+    if _over(incident):
         record.end_watch(incident_id)
     else:
         record.look_again(incident_id, incident.watch_until, every_s)
@@ -43,12 +44,14 @@ def look(incident_id: int) -> bool:
 def _measured(incident: Incident, fixed_at: datetime) -> tuple[str, float]:
     """What the samples since the repair say, after one more (empty: nothing is bad again); seconds to the next look.
 
-    Raises SreError.
+    Raises SreError: when the playbook is gone, and when the last look of all does not see whether it lasts.
     """
     situation = Situation(incident, library.frozen(incident.playbooks), topology())
     step, book = situation.step(), situation.playbook()
-    situation.sample(step, step.samples.count())
+    newest = situation.sample(step, step.samples.count())
     bad = sampling.relapse(step, book, fixed_at)
+    if newest.good is None and not bad and _over(incident):
+        raise Unavailable(f"when the watch ended, {newest.summary}")
     return f"It came back after the repair: {bad}." if bad else "", book.verify.watch_interval_s
 
 
@@ -59,8 +62,12 @@ def _tell(incident_id: int, why: str) -> None:
         record.append(incident_id, BLIND, f"Nobody measures whether the repair lasts, only alerts tell: {why}")
 
 
+def _over(incident: Incident) -> bool:
+    return incident.watch_until is not None and now() >= incident.watch_until
+
+
 def _still_fires(incident: Incident) -> str:
     """At the end of the watch: an alert that the repair has not ended. Counters may be slow, but not as slow."""
-    if incident.watch_until is None or now() < incident.watch_until or all_clear(incident.pk):
+    if not _over(incident) or all_clear(incident.pk):
         return ""
     return "The watch after the repair is over, and an alert of it still fires."

@@ -8,6 +8,7 @@ from typing import Any
 
 from sre_platform.clients.exposition import fetch
 from sre_platform.clients.traffic import Weights
+from sre_platform.guardrails.models import gate
 from sre_platform.kernel.clock import now
 from sre_platform.kernel.errors import Lost, Rejected, SreError
 from sre_platform.rollouts import early, record, saturation, walk
@@ -26,6 +27,7 @@ JUDGED_EVERY, JUDGED_LATER_EVERY, FIRST_MINUTE = 10, 30, 60  # samples
 MOST_MISSES = 3
 # Without a reading of router or counters: as long as a breach may last, since there may be one.
 BLIND_S = 5.0
+FORWARD = (State.STARTING, State.WALKING, State.PROMOTING)
 METRIC_PAGE_S = 1.0
 # Whoever takes the canary's share away is not worked against.
 TAKEN = "The router was restarted, or somebody else took the canary's share of the traffic away."
@@ -51,8 +53,19 @@ class Walk:
         to = walk.after(seen)
         if to is None:
             return AGAIN_S if seen.state in (State.PROMOTING, State.ROLLING_BACK, State.STARTING) else TICK_S
-        record.move(self.hands.lease, rollout, to, {"numbers": rollout.judgement, "hold": seen.hold})
+        told = {"numbers": rollout.judgement, "hold": seen.hold}
+        if to.state in FORWARD:
+            return self._forward(rollout, to, told)
+        record.move(self.hands.lease, rollout, to, told)
         return None if to.state in ENDED else 0.0
+
+    def _forward(self, rollout: Rollout, to: walk.Move, told: dict[str, Any]) -> float:
+        """Held once more behind the gate, which whoever stops all automation goes through: none begins after that."""
+        with gate():
+            if self.hold():
+                return TICK_S
+            record.move(self.hands.lease, rollout, to, told)
+        return 0.0
 
     def broke(self, error: Exception) -> float:
         """After a tick that raised what none should: noted, and when that lasts, the canary has to go. Raises Lost."""

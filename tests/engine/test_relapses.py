@@ -123,6 +123,17 @@ def test_a_watch_whose_playbook_is_gone_says_so_once_and_ends(shop, healed):
     assert (record.watched(10), sound(healed)) == ([], True)
 
 
+def test_a_watch_whose_last_look_sees_nothing_says_so(shop, healed):
+    shop.bad = lambda: "nobody knows"
+    assert not looked(healed, 3)
+    assert not healed.timeline.filter(name="watch_blind").exists()
+    Incident.objects.filter(pk=healed.pk).update(watch_until=now() - timedelta(seconds=1))
+    assert not looked(healed)
+    [told] = healed.timeline.filter(name="watch_blind")
+    assert "when the watch ended, 0 of 1 criteria met, 1 not measured." in told.reason
+    assert (healed.state, healed.watch_until, sound(healed)) == (State.RESOLVED, None, True)
+
+
 def test_of_a_watch_whose_playbook_is_gone_an_alert_still_tells_and_people_are_called(shop):
     install(shop)
     impatient()

@@ -5,9 +5,10 @@ from math import inf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from sre_platform.catalog.routes import CanaryLimits
 from sre_platform.clients.traffic import Counts, Observed
-from sre_platform.rollouts.domain import MOST_P99_MS
 from sre_platform.rollouts.expanding import (
     MOST_REQUESTS,
     SLOWER_THAN_ALL_MS,
@@ -50,7 +51,8 @@ def test_what_was_never_answered_is_slower_than_every_limit():
     gone = [Sample(float(n), EMPTY, EMPTY) for n in range(1, WAITS_SAMPLES + 1)]
     _, canary = requests([Sample(0.0, EMPTY, Slice({"5": 2})), *gone])
     assert canary == [(float(WAITS_SAMPLES), 500, SLOWER_THAN_ALL_MS)] * 2
-    assert SLOWER_THAN_ALL_MS > MOST_P99_MS
+    with pytest.raises(ValidationError):
+        CanaryLimits(p99_ms=SLOWER_THAN_ALL_MS)
 
 
 def piece(good, bad, quick, slow):
