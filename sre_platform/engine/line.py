@@ -40,6 +40,7 @@ PATIENCE_S = 20.0  # how long to look for a cause before people are called
 APPROVAL_EXPIRES_S = 15 * 60.0
 MAX_FAILURES = 3  # of one stage: exceptions, and workers that died in it
 RETRY_S = 2.0
+MAX_CHANGES = 3  # what changes under one's hands again and again, somebody is working on
 ROLLOUT = "rollout"  # the guard whose denial is over within seconds, one way or the other
 ROLLOUT_PATIENCE_S = 60.0  # then it does not come to an end by itself, and people are called
 log = structlog.get_logger()
@@ -165,14 +166,24 @@ def remediate(work: Work) -> Move | Wait:
         carried = steps.carry_out(step, target, work.world(), work.lease, permission.beginning(work))
     except guardrails.Denied as denied:
         return _denied(work, step, denied)
+    told = {"says": step.says, "undo": step.undo, "action": step.action, "target": step.target}
+    if carried.outcome is steps.Outcome.CHANGED:
+        return _anew(work, carried.said, told)
     event = {
         steps.Outcome.DONE: Event.STEPS_DONE,
         steps.Outcome.FAILED: Event.STEP_FAILED,
         steps.Outcome.UNKNOWN: Event.STEP_UNKNOWN,
     }[carried.outcome]
-    told = {"says": step.says, "undo": step.undo, "action": step.action, "target": step.target}
     looked_at = [*work.criteria(), *work.neighbours()]
     return Move(event, carried.said, told, due_in_s=sampling.first_look_s(work.playbook(), looked_at))
+
+
+def _anew(work: Work, why: str, told: dict[str, Any]) -> Move:
+    """Somebody, or the service itself, has changed what was to be repaired: it is looked at again, but not for ever."""
+    times = work.incident.steps.repairs().filter(state=Step.State.CANCELLED).exclude(result="").count()
+    if times < MAX_CHANGES:
+        return Move(Event.CHANGED, f"{why} It is looked at again.", told)
+    return Move(Event.REFUSED, f"{why} That was the {times}. time, so people have it now.", told)
 
 
 def _denied(work: Work, step: Step, denied: guardrails.Denied) -> Move | Wait:

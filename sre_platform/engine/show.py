@@ -15,6 +15,7 @@ STYLES = {
     "alert_joined": ("alert", "yellow"),
     "cause_found": ("cause", "bold magenta"),
     "allowed": ("decided", "cyan"),
+    "changed": ("changed", "yellow"),
     "steps_done": ("acted", "bold blue"),
     "sampled": ("measured", "dim"),
     "fixed": ("verified", "bold green"),

@@ -30,6 +30,7 @@ class Event(StrEnum):
     STEPS_DONE = "steps_done"
     STEP_FAILED = "step_failed"
     STEP_UNKNOWN = "step_unknown"
+    CHANGED = "changed"
     FIXED = "fixed"
     NOT_FIXED = "not_fixed"
     WORSE = "worse"
@@ -65,6 +66,7 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         Event.STEP_FAILED: State.UNHEALTHY,
         Event.STEP_UNKNOWN: State.REMEDIATED,
         Event.NEEDS_APPROVAL: State.AWAITING_APPROVAL,
+        Event.CHANGED: State.OPEN,
         Event.REFUSED: State.ESCALATED,
         Event.ALERTS_CLEARED: State.RESOLVED,
     },

@@ -37,6 +37,7 @@ class Outcome(StrEnum):
     DONE = "done"
     FAILED = "failed"
     UNKNOWN = "unknown"
+    CHANGED = "changed"  # it was not begun: what it was prepared for is not there any more
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,14 @@ def begin(step: Step, lease: Lease) -> None:
         raise Lost(f"Step {step.pk} has been taken over by somebody else.")
 
 
+# What a former owner has found out, and did not live to say.
+FOUND_OUT = {
+    Step.State.APPLIED: Outcome.DONE,
+    Step.State.FAILED: Outcome.FAILED,
+    Step.State.CANCELLED: Outcome.CHANGED,
+}
+
+
 def begin_unless_stopped(step: Step, lease: Lease) -> None:
     """``begin`` what no guard is asked about, an undo: only the kill switch keeps it back. Raises Lost, Rejected."""
     with gate():
@@ -147,13 +156,11 @@ def carry_out(
     ``beginning`` is called right before ``apply``: it begins the step, or raises Denied or Rejected: nothing is done.
     Raises Lost, Denied, and SreError when a prepared step could not be begun: it may be tried again.
     """
-    if step.state == Step.State.APPLIED:
-        return Carried(Outcome.DONE, step.result)
-    if step.state == Step.State.FAILED:  # whoever found that out did not live to say so
-        return Carried(Outcome.FAILED, step.result)
+    if step.state in FOUND_OUT:
+        return Carried(FOUND_OUT[Step.State(step.state)], step.result)
     action = ACTIONS.get(step.action)
     if step.state == Step.State.PREPARED and (why := changed(step, target, world)):
-        return _fail(step, lease, why)
+        return _fail(step, lease, why) if step.leads_to_id or step.undoes_id else _leave(step, lease, why)
     first, effects = step.state == Step.State.PREPARED, _Effects(lease)
     try:
         if step.state == Step.State.APPLYING:
@@ -245,6 +252,12 @@ def _fail(step: Step, lease: Lease, why: str, untouched: bool = False) -> Carrie
     """It has failed; ``untouched`` when nothing at all was done, so that it counts as never begun."""
     _close(step, lease, state=Step.State.FAILED, result=why, **({"applying_at": None} if untouched else {}))
     return Carried(Outcome.FAILED, why)
+
+
+def _leave(step: Step, lease: Lease, why: str) -> Carried:
+    """A repair that was never begun and is not tried: what was known when it was decided on is old."""
+    _close(step, lease, state=Step.State.CANCELLED, result=why)
+    return Carried(Outcome.CHANGED, why)
 
 
 def _close(step: Step, lease: Lease, **values: Any) -> None:

@@ -21,6 +21,7 @@ _REACHED: dict[str, tuple[int, Mark]] = {
     "refused": (3, "failed"),
     "steps_done": (4, "done"),
     "step_unknown": (4, "waiting"),
+    "changed": (4, "skipped"),
     "step_failed": (4, "failed"),
     "fixed": (5, "done"),
     "not_fixed": (5, "failed"),

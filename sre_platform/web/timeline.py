@@ -37,6 +37,7 @@ HEADS: Mapping[str, tuple[Kind, str, Tone]] = {
     "rejected": ("note", "Rejected", "bad"),
     "steps_done": ("action", "Action carried out", "good"),
     "step_failed": ("action", "Action failed", "bad"),
+    "changed": ("action", "Not begun: something has changed", "warn"),
     "step_unknown": ("action", "Action may or may not have been carried out", "warn"),
     "fixed": ("verification", "Verified: fixed", "good"),
     "not_fixed": ("verification", "Verified: not fixed", "bad"),

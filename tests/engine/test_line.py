@@ -194,13 +194,40 @@ def test_nobody_decides_for_ever(shop):
 
 def test_a_person_cannot_decide_what_changed_meanwhile(shop):
     install(shop, mode="approve")
+    shop.bad = lambda: 1  # and is so whoever starts it again
     incident = drive(fire(), State.AWAITING_APPROVAL)
     shop.process.spawn()
     approvals.decide(incident.pk, "ann", approved=True)
-    drive(incident, State.UNHEALTHY)
-    assert last(incident).name == "step_failed"
+    drive(incident, State.OPEN)
+    assert last(incident).name == "changed"
     assert "has changed since the step was prepared" in last(incident).reason
     assert (shop.release, shop.supervisor.effects) == ("v2", [])
+    drive(incident, State.AWAITING_APPROVAL)
+    assert incident.findings.order_by("-round").first().round > 1
+    assert incident.steps.repairs().latest("pk").action == "rollback_release"
+
+
+def test_what_changes_again_and_again_is_left_to_people(shop):
+    install(shop, mode="approve")
+    shop.bad = lambda: 1
+    incident = fire()
+    for _ in range(3):
+        drive(incident, State.AWAITING_APPROVAL)
+        shop.process.spawn()
+        approvals.decide(incident.pk, "ann", approved=True)
+        step_on(incident)
+    assert (incident.state, last(incident).name) == (State.ESCALATED, "refused")
+    assert "That was the 3. time, so people have it now." in last(incident).reason
+    assert (shop.supervisor.effects, sound(incident)) == ([], True)
+
+
+def test_a_worker_that_dies_before_it_says_what_changed_loses_nothing(shop):
+    install(shop, mode="approve")
+    incident = drive(fire(), State.AWAITING_APPROVAL)
+    approvals.decide(incident.pk, "ann", approved=True)
+    incident.steps.repairs().update(state="cancelled", result="It has changed.")
+    step_on(incident)
+    assert (incident.state, last(incident).reason) == (State.OPEN, "It has changed. It is looked at again.")
 
 
 def test_what_cannot_be_measured_is_not_fixed_and_the_ticket_holds_the_undo(shop):

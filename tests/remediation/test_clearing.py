@@ -142,7 +142,7 @@ def test_a_folder_that_is_a_link_or_is_not_there_is_refused(logs, tmp_path_facto
     [{"patterns": ["../x"]}, {"patterns": ["*"]}, {"patterns": []}, {"folder": "logs"}, {"folder": "/"}, {"keep": 1}],
 )
 def test_a_handle_that_could_mean_more_than_rotated_logs_is_malformed(logs, wrong):
-    with pytest.raises(Malformed, match=r"handle logs.* of orders"):
+    with pytest.raises(Malformed, match=r"Of orders, the catalog.s handle logs"):
         prepare(logs, target=logs.target(**wrong))
 
 
