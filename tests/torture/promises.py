@@ -107,15 +107,16 @@ def misjudged_alerts(journal: Sequence[Acknowledged]) -> Iterator[str]:
 def doubled_effects(effects: Sequence[Effect], hands: Hands) -> Iterator[str]:
     """Every effect belongs to one step; a step stops and starts at most once, and one that says it started did.
 
-    Steps on one target never overlap, so an effect belongs to the last one begun before it. Of a step whose outcome is
+    Steps hold their target from when they are prepared, so an effect belongs to the last one prepared before it: when
+    a step is begun is stamped anew by whoever takes it over. Of a step whose outcome is
     unknown, or that was found done, an effect may be there or not; and a person may have been quicker with a start.
     When ``hands`` changed the service between two effects, the step's next owner rightly did again what was undone.
     """
     for service in {effect.service for effect in effects} | set(_begun().values_list("target", flat=True)):
-        steps = list(_begun().filter(target=service).order_by("applying_at"))
+        steps = list(_begun().filter(target=service, leads_to=None).order_by("prepared_at"))
         owned: dict[int, list[Effect]] = defaultdict(list)
         for effect in (one for one in effects if one.service == service):
-            before = [step for step in steps if step.applying_at.timestamp() <= effect.at]
+            before = [step for step in steps if step.prepared_at.timestamp() <= effect.at]
             if before:
                 owned[before[-1].pk].append(effect)
             else:

@@ -35,6 +35,7 @@ def test_everything_that_can_happen_and_every_state_has_its_words():
         record.STAGE_FAILED,
         record.WAITS,
         "step_first",
+        "watch_blind",
         "opened",
         "alert_joined",
         "alerts_clear",
