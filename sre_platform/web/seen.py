@@ -1,4 +1,4 @@
-"""What a collector saw, laid out for reading: single values as fields, lists of records as tables. Pure.
+"""What a collector saw, laid out for reading: values as fields, records as tables, series in a few numbers. Pure.
 
 No collector is known by name here, so a new one needs no edit.
 """
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 RECORDS_SHOWN = 12
+LARGE = 1e5  # a number from here on is read with its thousands
 NOTHING = "\N{EN DASH}"
+EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Layout:
 
 def lay_out(data: Mapping[str, Any]) -> Layout:
     """``data`` for reading; the order of its keys is kept."""
-    records = {key: value for key, value in data.items() if _is_records(value)}
+    records = {key: found for key, value in data.items() if (found := _records(value))}
     fields = [(words(key), text(value)) for key, value in data.items() if key not in records]
     return Layout(fields, [_grid(key, value) for key, value in records.items()])
 
@@ -43,19 +45,40 @@ def words(key: str) -> str:
 
 def text(value: Any) -> str:
     """One value as text."""
-    if value is None or value == "" or value == []:
+    if value in EMPTY:
         return NOTHING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:,.0f}" if abs(value) >= LARGE else f"{value:.4g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{words(str(key))}: {text(item)}" for key, item in value.items())
+        return (
+            ", ".join(f"{words(str(key))}: {text(item)}" for key, item in value.items() if item not in EMPTY) or NOTHING
+        )
+    if _is_series(value):
+        return _series([point[1] for point in value])
     return ", ".join(map(text, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _is_records(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
+def _records(value: Any) -> Sequence[Mapping[str, Any]]:
+    """A list of records, or an object of records by their names; else nothing."""
+    if isinstance(value, Mapping) and _are_records([*value.values()]):
+        return [{"name": words(str(key)), **record} for key, record in value.items()]
+    return value if isinstance(value, list) and _are_records(value) else []
+
+
+def _are_records(values: Sequence[Any]) -> bool:
+    return bool(values) and all(isinstance(item, Mapping) for item in values)
+
+
+def _is_series(value: Any) -> bool:
+    """Points of time and value, as a Prometheus has them."""
+    points = isinstance(value, list) and all(isinstance(one, list | tuple) and len(one) == 2 for one in value)
+    return points and all(isinstance(part, int | float) for one in value for part in one)
+
+
+def _series(values: Sequence[float]) -> str:
+    return f"{text(float(values[-1]))} at last, {text(float(min(values)))} to {text(float(max(values)))} before"
 
 
 def _grid(name: str, records: Sequence[Mapping[str, Any]]) -> Grid:

@@ -214,3 +214,19 @@ def test_durations(seconds, expected):
 def test_a_place_in_code_is_shortened_from_the_left():
     assert (shown.folder("/go/src/shop/till.go"), shown.basename("/go/src/shop/till.go")) == ("…/shop/", "till.go")
     assert shown.folder("till.go") == ""
+
+
+def test_records_by_name_are_a_table_and_points_are_a_few_numbers():
+    points = [[1_795_313_898 + n, value] for n, value in enumerate([16, 24.5, 18])]
+    queries = {
+        "pool_size": {"missing": "", "query": "pool", "series": [{"labels": {}, "points": points}]},
+        "timeouts": {"missing": "No answer.", "query": "gone", "series": []},
+    }
+    seen = lay_out({"end": 1_795_313_900.0, "queries": queries, "nested": {"x": 0, "y": None}})
+    assert seen.fields == [("end", "1,795,313,900"), ("nested", "x: 0")]
+    [grid] = seen.grids
+    assert (grid.name, grid.columns) == ("queries", ["name", "missing", "query", "series"])
+    assert grid.rows == [
+        ["pool size", "\N{EN DASH}", "pool", "points: 18 at last, 16 to 24.5 before"],
+        ["timeouts", "No answer.", "gone", "\N{EN DASH}"],
+    ]
