@@ -10,18 +10,10 @@ from sre_platform.catalog.models import Change
 from sre_platform.rollouts.models import Rollout
 from sre_platform.rollouts.walk import State
 from tests.fakes.leases import Died
-from tests.rollouts.scene import BASELINE, CANARY, install, scene
+from tests.rollouts.scene import BASELINE, CANARY
 from tests.rollouts.test_walking import ticks
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def it(tmp_path, settings):
-    with scene(tmp_path) as there:
-        settings.SRE_SUPERVISOR_URL = there.supervisor.url
-        install(there)
-        yield there
 
 
 @contextmanager

@@ -16,19 +16,9 @@ from sre_platform.rollouts.models import Rollout
 from sre_platform.rollouts.walk import State
 from sre_platform.rollouts.walking import TICK_S
 from tests.fakes.leases import incident
-from tests.rollouts.scene import install, scene
 from tests.rollouts.test_walking import older, ticks, weights
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def it(tmp_path, settings):
-    settings.SRE_TICKET_SYSTEMS = ["local"]
-    with scene(tmp_path) as there:
-        settings.SRE_SUPERVISOR_URL = there.supervisor.url
-        install(there)
-        yield there
 
 
 def stopped():

@@ -17,7 +17,7 @@ import sre_platform
 from sre_platform.clients import releases
 from sre_platform.rollouts.models import Rollout
 from sre_platform.rollouts.walk import State
-from tests.rollouts.scene import BASELINE, CANARY, install, scene
+from tests.rollouts.scene import BASELINE, CANARY
 from tests.rollouts.test_walking import older
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -25,14 +25,6 @@ ROOT = str(Path(sre_platform.__file__).parent)
 INSIDE = ("/rollouts/hands", "/rollouts/record", "/rollouts/walking", "/remediation/traffic", "/remediation/restarting")
 INSIDE += ("/clients/envoy", "/clients/releases", "/clients/supervisor")
 PLACES = 15  # of each way, drawn by a seed; the first and the last lines always
-
-
-@pytest.fixture
-def it(tmp_path, settings):
-    with scene(tmp_path) as there:
-        settings.SRE_SUPERVISOR_URL = there.supervisor.url
-        install(there)
-        yield there
 
 
 def killed_before(line: int, work) -> int:

@@ -12,18 +12,9 @@ from sre_platform.kernel.errors import Lost, Malformed, Rejected, Unavailable
 from sre_platform.rollouts import record, walk
 from sre_platform.rollouts.models import Rollout
 from sre_platform.rollouts.walk import State, Wish
-from tests.rollouts.scene import BASELINE, CANARY, install, scene
+from tests.rollouts.scene import BASELINE, CANARY
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def it(tmp_path, settings):
-    settings.SRE_TICKET_SYSTEMS = ["local"]
-    with scene(tmp_path) as there:
-        settings.SRE_SUPERVISOR_URL = there.supervisor.url
-        install(there)
-        yield there
 
 
 def older(rollout, seconds=3600.0):
