@@ -108,8 +108,8 @@ def doubled_effects(effects: Sequence[Effect], hands: Hands) -> Iterator[str]:
     """Every effect belongs to one step; a step stops and starts at most once, and one that says it started did.
 
     Steps hold their target from when they are prepared, so an effect belongs to the last one prepared before it: when
-    a step is begun is stamped anew by whoever takes it over. Of a step whose outcome is
-    unknown, or that was found done, an effect may be there or not; and a person may have been quicker with a start.
+    a step is begun is stamped anew by whoever takes it over. Of a step whose outcome is unknown, or that was found
+    done, an effect may be there or not; and a person may have been quicker with a start.
     When ``hands`` changed the service between two effects, the step's next owner rightly did again what was undone.
     """
     for service in {effect.service for effect in effects} | set(_begun().values_list("target", flat=True)):
