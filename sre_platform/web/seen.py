@@ -78,7 +78,7 @@ def _is_series(value: Any) -> bool:
 
 
 def _series(values: Sequence[float]) -> str:
-    return f"{text(float(values[-1]))} at last, {text(float(min(values)))} to {text(float(max(values)))} before"
+    return f"{text(float(values[-1]))} at last, from {text(float(min(values)))} to {text(float(max(values)))} in all"
 
 
 def _grid(name: str, records: Sequence[Mapping[str, Any]]) -> Grid:

@@ -227,6 +227,6 @@ def test_records_by_name_are_a_table_and_points_are_a_few_numbers():
     [grid] = seen.grids
     assert (grid.name, grid.columns) == ("queries", ["name", "missing", "query", "series"])
     assert grid.rows == [
-        ["pool size", "\N{EN DASH}", "pool", "points: 18 at last, 16 to 24.5 before"],
+        ["pool size", "\N{EN DASH}", "pool", "points: 18 at last, from 16 to 24.5 in all"],
         ["timeouts", "No answer.", "gone", "\N{EN DASH}"],
     ]
